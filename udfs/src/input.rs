@@ -1,0 +1,277 @@
+//! An input relation, read: the columns of a relation function as numbers, keys and batches.
+//!
+//! Rows keep the order in which the engine delivered them, which is not fixed; an algorithm whose
+//! answer depends on the order takes [`Input::canonical_order`], which depends on content alone.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{cast, concat, take};
+use arrow::datatypes::{DataType, Float64Type, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use rayon::prelude::*;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::call::CallInput;
+use crate::error::{Error, Kind, Result};
+use crate::run::Run;
+
+/// All rows of one input relation.
+#[derive(Debug)]
+pub struct Input {
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+    rows: usize,
+}
+
+/// Values of one or more columns as dense codes.
+#[derive(Debug)]
+pub struct Keys {
+    /// For each row the position of its key among the distinct ones.
+    pub codes: Vec<u32>,
+    /// The distinct keys, one array a column, in ascending order of their values.
+    pub values: Vec<ArrayRef>,
+}
+
+impl Keys {
+    /// The number of distinct keys.
+    pub fn len(&self) -> usize {
+        self.values.first().map_or(0, |column| column.len())
+    }
+
+    /// Whether there are no keys.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Input {
+    /// The rows of `batches`, which all have the columns of `schema`.
+    pub fn new(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        Self {
+            schema,
+            batches,
+            rows,
+        }
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The rows as the engine delivered them.
+    pub fn batches(&self) -> &[RecordBatch] {
+        &self.batches
+    }
+
+    /// The columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// One column as a single array.
+    pub fn column(&self, name: &str) -> Result<ArrayRef> {
+        let position = self.schema.index_of(name).map_err(|_| {
+            Error::internal(format!("column \"{name}\" was not read from the input"))
+        })?;
+        match self.batches.as_slice() {
+            [] => Ok(arrow::array::new_empty_array(
+                self.schema.field(position).data_type(),
+            )),
+            [only] => Ok(Arc::clone(only.column(position))),
+            many => {
+                let parts: Vec<&dyn Array> = many
+                    .iter()
+                    .map(|batch| batch.column(position).as_ref())
+                    .collect();
+                Ok(concat(&parts)?)
+            }
+        }
+    }
+
+    /// One numeric or boolean column as f64, which must be finite and not NULL.
+    pub fn numbers(&self, described: &CallInput, name: &str) -> Result<Vec<f64>> {
+        let column = self.column(name)?;
+        check_numeric(described, name, column.data_type())?;
+        let column = cast(&column, &DataType::Float64)?;
+        let numbers = column.as_primitive::<Float64Type>();
+        if numbers.null_count() > 0 {
+            return Err(Error::new(
+                Kind::NullNotAllowed,
+                format!(
+                    "column \"{name}\" of {} holds {} NULL of {} values",
+                    described.describe(),
+                    numbers.null_count(),
+                    numbers.len()
+                ),
+            )
+            .hint(format!(
+                "Leave them out with WHERE {name} IS NOT NULL, or fill them with coalesce()."
+            )));
+        }
+        let values = numbers.values();
+        if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
+            return Err(Error::new(
+                Kind::NumericOutOfRange,
+                format!("column \"{name}\" of {} holds {bad}", described.describe()),
+            )
+            .hint("Leave such rows out, or replace the value with nullif() or CASE."));
+        }
+        Ok(values.to_vec())
+    }
+
+    /// The rows' keys over the columns `names`, none of them NULL.
+    pub fn keys(&self, described: &CallInput, names: &[String], run: &Run) -> Result<Keys> {
+        let columns = self.key_columns(described, names)?;
+        distinct_keys(&columns, self.rows, run)
+    }
+
+    /// The columns of a key, which must hold no NULL.
+    pub fn key_columns(&self, described: &CallInput, names: &[String]) -> Result<Vec<ArrayRef>> {
+        names
+            .iter()
+            .map(|name| {
+                let column = self.column(name)?;
+                if column.logical_null_count() == 0 {
+                    Ok(column)
+                } else {
+                    Err(Error::new(
+                        Kind::NullNotAllowed,
+                        format!(
+                            "key column \"{name}\" of {} holds NULL",
+                            described.describe()
+                        ),
+                    )
+                    .hint(format!(
+                        "Leave such rows out with WHERE {name} IS NOT NULL."
+                    )))
+                }
+            })
+            .collect()
+    }
+
+    /// An order of the rows that depends on the content of the columns `names` alone: by a
+    /// 128-bit hash of their values, then by the values. Rows alike in all of them are
+    /// interchangeable. Position `i` of the result holds the row that comes `i`-th.
+    pub fn canonical_order(&self, names: &[String], run: &Run) -> Result<Vec<u32>> {
+        let columns = names
+            .iter()
+            .map(|name| self.column(name))
+            .collect::<Result<Vec<_>>>()?;
+        let rows = encode(&columns, run)?;
+        let count = row_count(self.rows)?;
+        run.reserve(self.rows * 40)?;
+        Ok(run.compute(|| {
+            let mut order: Vec<(u128, u32)> = (0..count)
+                .into_par_iter()
+                .map(|row| (xxh3_128(rows.row(row as usize).as_ref()), row))
+                .collect();
+            order.par_sort_unstable_by(|left, right| {
+                left.0.cmp(&right.0).then_with(|| {
+                    rows.row(left.1 as usize)
+                        .as_ref()
+                        .cmp(rows.row(right.1 as usize).as_ref())
+                })
+            });
+            order.into_iter().map(|(_, row)| row).collect()
+        }))
+    }
+
+    /// The batches with further columns behind those of the input; `values` is called with the
+    /// range of row positions of each batch.
+    pub fn with_columns(
+        &self,
+        schema: &SchemaRef,
+        run: &Run,
+        values: impl Fn(std::ops::Range<usize>) -> Result<Vec<ArrayRef>>,
+    ) -> Result<()> {
+        let mut start = 0;
+        for batch in &self.batches {
+            let end = start + batch.num_rows();
+            let mut columns = batch.columns().to_vec();
+            columns.extend(values(start..end)?);
+            run.emit(&RecordBatch::try_new(Arc::clone(schema), columns)?)?;
+            start = end;
+        }
+        Ok(())
+    }
+}
+
+/// Codes for rows that hold `columns`: distinct values in ascending order.
+pub fn distinct_keys(columns: &[ArrayRef], rows: usize, run: &Run) -> Result<Keys> {
+    let count = row_count(rows)?;
+    let encoded = encode(columns, run)?;
+    run.reserve(rows * 12)?;
+    let (codes, firsts) = run.compute(|| {
+        let mut order: Vec<u32> = (0..count).collect();
+        order.par_sort_unstable_by(|left, right| {
+            encoded
+                .row(*left as usize)
+                .as_ref()
+                .cmp(encoded.row(*right as usize).as_ref())
+        });
+        let mut codes = vec![0_u32; rows];
+        let mut firsts: Vec<u32> = Vec::new();
+        let mut previous: Option<u32> = None;
+        for row in order {
+            let same = previous
+                .is_some_and(|before| encoded.row(before as usize) == encoded.row(row as usize));
+            if !same {
+                firsts.push(row);
+            }
+            if let Some(code) = codes.get_mut(row as usize) {
+                *code = (firsts.len() - 1) as u32;
+            }
+            previous = Some(row);
+        }
+        (codes, firsts)
+    });
+    let firsts = UInt32Array::from(firsts);
+    let values = columns
+        .iter()
+        .map(|column| Ok(take(column, &firsts, None)?))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Keys { codes, values })
+}
+
+/// Fails where a column cannot be read as a number.
+pub fn check_numeric(described: &CallInput, name: &str, data_type: &DataType) -> Result<()> {
+    if data_type.is_numeric() || matches!(data_type, DataType::Boolean | DataType::Null) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::DatatypeMismatch,
+        format!(
+            "column \"{name}\" of {} is not numeric",
+            described.describe()
+        ),
+    )
+    .detail(format!("Its type is {data_type}."))
+    .hint("Leave it out of the list, or turn it into a number in the subquery."))
+}
+
+fn encode(columns: &[ArrayRef], run: &Run) -> Result<arrow::row::Rows> {
+    let fields = columns
+        .iter()
+        .map(|column| SortField::new(column.data_type().clone()))
+        .collect();
+    let converter = RowConverter::new(fields)?;
+    let estimate: usize = columns
+        .iter()
+        .map(|column| column.get_array_memory_size() + 9 * column.len())
+        .sum();
+    run.reserve(estimate)?;
+    Ok(converter.convert_columns(columns)?)
+}
+
+fn row_count(rows: usize) -> Result<u32> {
+    u32::try_from(rows).map_err(|_| {
+        Error::new(
+            Kind::InvalidData,
+            format!("a relation of {rows} rows is too large for this function"),
+        )
+        .detail("At most 4294967295 rows can be given.")
+    })
+}

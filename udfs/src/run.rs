@@ -1,0 +1,139 @@
+//! One execution of a relation function: its threads, memory, cancellation and output.
+//!
+//! [`Compute`] is shared by a whole process: one rayon pool, so that many statements do not
+//! multiply threads. [`Run`] is what a function sees; it is also the algorithms' `Host`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::array::RecordBatch;
+use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::physical_plan::metrics::{Count, Gauge};
+use tokio::sync::mpsc::Sender;
+
+use crate::error::{Error, Kind, Result};
+
+/// The process-wide means of computing: one pool of threads.
+#[derive(Debug)]
+pub struct Compute {
+    pool: rayon::ThreadPool,
+}
+
+impl Compute {
+    /// A pool of `threads` threads.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`] where the system gives no threads.
+    pub fn new(threads: usize) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.max(1))
+            .thread_name(|number| format!("compute-{number}"))
+            .build()
+            .map_err(|error| Error::internal(format!("no compute threads: {error}")))?;
+        Ok(Self { pool })
+    }
+}
+
+/// What a function may use while it runs.
+#[derive(Debug)]
+pub struct Run {
+    pub(crate) compute: Arc<Compute>,
+    pub(crate) cancelled: Arc<AtomicBool>,
+    pub(crate) memory: MemoryReservation,
+    pub(crate) output: Sender<datafusion::error::Result<RecordBatch>>,
+    pub(crate) steps: Count,
+    pub(crate) peak_bytes: Gauge,
+    pub(crate) function: &'static str,
+    pub(crate) batch_rows: usize,
+}
+
+impl Run {
+    /// Runs `work` on the shared threads; what it forks with rayon stays there.
+    pub fn compute<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.compute.pool.install(work)
+    }
+
+    /// Hands rows to the reader, waiting while it is behind; large batches are cut.
+    ///
+    /// # Errors
+    /// [`Kind::Cancelled`] where nobody reads any more.
+    pub fn emit(&self, batch: &RecordBatch) -> Result<()> {
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let rows = self.batch_rows.min(batch.num_rows() - start);
+            self.check()?;
+            self.output
+                .blocking_send(Ok(batch.slice(start, rows)))
+                .map_err(|_| cancelled())?;
+            start += rows;
+        }
+        Ok(())
+    }
+
+    /// Fails once the statement is cancelled.
+    ///
+    /// # Errors
+    /// [`Kind::Cancelled`].
+    pub fn check(&self) -> Result<()> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            Err(cancelled())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Asks for `bytes` before they are allocated; they are given back when the call ends.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfMemory`] where the memory limit forbids it.
+    pub fn reserve(&self, bytes: usize) -> Result<()> {
+        self.memory
+            .try_grow(bytes)
+            .map_err(|error| out_of_memory(self.function, bytes, &error))?;
+        self.peak_bytes.set_max(self.memory.size());
+        Ok(())
+    }
+}
+
+impl tributary_algo::Host for Run {
+    fn check(&self) -> tributary_algo::Result<()> {
+        Run::check(self).map_err(|_| tributary_algo::Error::Cancelled)
+    }
+
+    fn progress(&self, _phase: &'static str, _done: u64, _total: u64, _metric: Option<f64>) {
+        self.steps.add(1);
+    }
+
+    fn reserve(
+        &self,
+        bytes: usize,
+        purpose: &str,
+    ) -> tributary_algo::Result<tributary_algo::Reservation> {
+        let held = self.memory.new_empty();
+        held.try_grow(bytes)
+            .map_err(|_| tributary_algo::Error::OutOfMemory {
+                wanted: bytes,
+                purpose: purpose.to_owned(),
+            })?;
+        self.peak_bytes.set_max(self.memory.size() + bytes);
+        Ok(tributary_algo::Reservation::new(held))
+    }
+}
+
+/// The error for memory that the limit forbids.
+pub(crate) fn out_of_memory(
+    function: &str,
+    bytes: usize,
+    error: &datafusion::error::DataFusionError,
+) -> Error {
+    Error::new(
+        Kind::OutOfMemory,
+        format!("{function} needs {bytes} more bytes than the memory limit allows"),
+    )
+    .detail(error.strip_backtrace())
+    .hint("Raise the memory limit, read fewer rows or columns, or lower the number of factors.")
+}
+
+fn cancelled() -> Error {
+    Error::new(Kind::Cancelled, "canceling statement due to user request")
+}
