@@ -1,0 +1,424 @@
+//! Streams of rows into Parquet files.
+//!
+//! Encoding and file I/O run on a blocking thread of their own, fed through a short queue: the query that makes the rows goes on meanwhile, and
+//! waits when the disk is slower. Memory is bounded by the queue and one row group. Several writers on one table give several files at once.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema};
+use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use parquet::arrow::{ArrowSchemaConverter, PARQUET_FIELD_ID_META_KEY};
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::SchemaDescriptor;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{durable, rows, stats, verify};
+use crate::error::{Error, Result};
+use crate::model::{Column, DataFile, FileId, Table};
+use crate::spec::paths;
+use crate::txn::Transaction;
+use crate::warehouse::Warehouse;
+
+/// A file is closed and the next begun at this size.
+const FILE_BYTES_MAX: usize = 512 << 20;
+
+/// A row group ends at this many rows: fewer prune better, more compress better.
+const ROW_GROUP_ROWS_MAX: usize = 1 << 20;
+
+/// A row group of wide rows ends at this size, which bounds the memory of a writer.
+const ROW_GROUP_BYTES_MAX: usize = 64 << 20;
+
+/// Bounds of text longer than this are cut, as the official extension does.
+const BOUND_BYTES_MAX: usize = 256;
+
+/// Batches that wait for the encoder.
+const QUEUE_BATCHES: usize = 2;
+
+/// Appends rows to a table within a transaction.
+///
+/// The rows belong to the transaction once [`finish`](Self::finish) has returned; a writer dropped before leaves no file.
+#[derive(Debug)]
+pub struct TableWriter {
+    transaction: Transaction,
+    target: Arc<WriterTarget>,
+    encoder: Option<Encoder>,
+    rows: u64,
+}
+
+/// The table that a writer writes to, and where.
+#[derive(Debug)]
+pub(crate) struct WriterTarget {
+    warehouse: Warehouse,
+    table: Arc<Table>,
+    directory: PathBuf,
+    file_bytes_max: usize,
+}
+
+#[derive(Debug)]
+struct Encoder {
+    queue: mpsc::Sender<Message>,
+    outcome: JoinHandle<Result<Vec<Written>>>,
+}
+
+enum Message {
+    Rows(RecordBatch),
+    Finish,
+}
+
+/// A durable file.
+#[derive(Debug)]
+struct Written {
+    path: PathBuf,
+    file: DataFile,
+}
+
+impl TableWriter {
+    pub(crate) fn new(transaction: Transaction, target: WriterTarget) -> Self {
+        Self {
+            transaction,
+            target: Arc::new(target),
+            encoder: None,
+            rows: 0,
+        }
+    }
+
+    /// The table as of when the writer was made.
+    pub fn table(&self) -> &Arc<Table> {
+        &self.target.table
+    }
+
+    /// Appends rows; waits while the encoder is behind. Columns go by position, types as [`storage_type`](crate::storage_type) says.
+    ///
+    /// # Errors
+    /// [`Error::TypeMismatch`], [`Error::NotNullViolation`], [`Error::Io`]. After an error the writer takes no more rows.
+    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let batch = rows::fit(&self.target.table, batch)?;
+        let rows = batch.num_rows() as u64;
+        let encoder = self
+            .encoder
+            .get_or_insert_with(|| Encoder::start(Arc::clone(&self.target)));
+        if encoder.queue.send(Message::Rows(batch)).await.is_err() {
+            // The encoder has stopped, which it only does on error.
+            self.stop().await?;
+            return Err(Error::Internal(
+                "the encoder of a data file has stopped".to_owned(),
+            ));
+        }
+        self.rows += rows;
+        Ok(())
+    }
+
+    /// Makes the rows durable and adds them to the transaction; returns how many they are. Without rows there is no file.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::TransactionEnded`].
+    pub async fn finish(mut self) -> Result<u64> {
+        if let Some(encoder) = &self.encoder {
+            // If the encoder has stopped, its outcome says why.
+            let _ = encoder.queue.send(Message::Finish).await;
+        }
+        let written = self.stop().await?;
+        let mut files = Vec::with_capacity(written.len());
+        let mut paths = Vec::with_capacity(written.len());
+        for Written { path, file } in written {
+            files.push(Arc::new(file));
+            paths.push(path);
+        }
+        self.transaction
+            .add_files(self.target.table.id, files, paths)?;
+        Ok(self.rows)
+    }
+
+    async fn stop(&mut self) -> Result<Vec<Written>> {
+        match self.encoder.take() {
+            None => Ok(Vec::new()),
+            Some(Encoder { queue, outcome }) => {
+                drop(queue);
+                outcome.await.map_err(|error| {
+                    Error::Internal(format!("the encoder of a data file ended: {error}"))
+                })?
+            }
+        }
+    }
+}
+
+impl WriterTarget {
+    pub(crate) fn new(warehouse: Warehouse, table: Arc<Table>) -> Self {
+        let directory = PathBuf::from(table.directory(warehouse.data_path()));
+        Self {
+            warehouse,
+            table,
+            directory,
+            file_bytes_max: FILE_BYTES_MAX,
+        }
+    }
+}
+
+impl Encoder {
+    fn start(target: Arc<WriterTarget>) -> Self {
+        let (queue, mut messages) = mpsc::channel(QUEUE_BATCHES);
+        let outcome = tokio::task::spawn_blocking(move || {
+            let mut files = Files {
+                open: None,
+                written: Vec::new(),
+                target: &target,
+                properties: properties(),
+            };
+            while let Some(message) = messages.blocking_recv() {
+                match message {
+                    Message::Rows(batch) => files.write(&batch)?,
+                    Message::Finish => return files.finish(),
+                }
+            }
+            // The writer was dropped: the files go with `files`.
+            Ok(Vec::new())
+        });
+        Self { queue, outcome }
+    }
+}
+
+/// The files of one writer. Dropping it deletes them.
+struct Files<'a> {
+    target: &'a WriterTarget,
+    properties: WriterProperties,
+    open: Option<OpenFile>,
+    written: Vec<Written>,
+}
+
+impl Files<'_> {
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => OpenFile::create(self.target, self.properties.clone())?,
+        };
+        let outcome = open.write(&self.target.table.columns, batch);
+        let bytes = open.bytes();
+        // Kept also after an error, so that the file is deleted.
+        self.open = Some(open);
+        outcome?;
+        if bytes >= self.target.file_bytes_max {
+            self.close()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn close(&mut self) -> Result<()> {
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        let file = open.finish(&self.target.table)?;
+        durable::sync_directory(&self.target.directory)?;
+        let path = open.path.clone();
+        if let Some(text) = path.to_str() {
+            self.target.warehouse.verified().trust(text.to_owned());
+        }
+        self.open = None;
+        self.written.push(Written { path, file });
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<Written>> {
+        self.close()?;
+        Ok(std::mem::take(&mut self.written))
+    }
+}
+
+impl Drop for Files<'_> {
+    fn drop(&mut self) {
+        let paths = self.written.iter().map(|written| &written.path);
+        for path in paths.chain(self.open.as_ref().map(|open| &open.path)) {
+            // One that stays is named by nothing; clean-up finds it.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+struct OpenFile {
+    path: PathBuf,
+    name: String,
+    writer: ArrowWriter<Sink>,
+    contains_nan: Vec<bool>,
+}
+
+impl OpenFile {
+    fn create(target: &WriterTarget, properties: WriterProperties) -> Result<Self> {
+        let name = paths::file_name();
+        let path = target.directory.join(&name);
+        target.warehouse.durable().ensure(&target.directory)?;
+        let file = match create_new(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                // Someone has removed the directory since it was made sure of.
+                target.warehouse.durable().forget(&target.directory);
+                target.warehouse.durable().ensure(&target.directory)?;
+                create_new(&path)
+            }
+            other => other,
+        };
+        let file = file.map_err(Error::io("create", &path))?;
+        let leaves = target
+            .table
+            .columns
+            .iter()
+            .flat_map(Column::walk)
+            .filter(|part| part.children.is_empty());
+        let contains_nan = vec![false; leaves.count()];
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties)
+            .with_skip_arrow_metadata(true)
+            .with_parquet_schema(parquet_schema(&target.table.columns)?);
+        let sink = Sink {
+            file,
+            hasher: Xxh3::new(),
+            bytes: 0,
+            tail: [0; 8],
+        };
+        let writer = ArrowWriter::try_new_with_options(
+            sink,
+            Arc::clone(&target.table.arrow_schema),
+            options,
+        )?;
+        Ok(Self {
+            path,
+            name,
+            writer,
+            contains_nan,
+        })
+    }
+
+    fn write(&mut self, columns: &[Column], batch: &RecordBatch) -> Result<()> {
+        rows::note_nan(columns, batch.columns(), &mut self.contains_nan);
+        self.writer
+            .write(batch)
+            .map_err(|error| self.explain(error))
+    }
+
+    fn bytes(&self) -> usize {
+        self.writer
+            .bytes_written()
+            .saturating_add(self.writer.in_progress_size())
+    }
+
+    fn finish(&mut self, table: &Table) -> Result<DataFile> {
+        let metadata = self.writer.finish().map_err(|error| self.explain(error))?;
+        let sink = self.writer.inner();
+        sink.file
+            .sync_all()
+            .map_err(Error::io("sync", &self.path))?;
+        let [a, b, c, d, ..] = sink.tail;
+        Ok(DataFile {
+            id: FileId(0),
+            path: self.name.clone(),
+            path_is_relative: true,
+            rows: u64::try_from(metadata.file_metadata().num_rows())
+                .map_err(|_| Error::Internal("a file has a negative number of rows".to_owned()))?,
+            bytes: sink.bytes,
+            footer_bytes: u32::from_le_bytes([a, b, c, d]).into(),
+            row_id_start: None,
+            checksum: Some(verify::print_checksum(&sink.hasher)),
+            columns: stats::file_columns(&table.columns, &self.contains_nan, &metadata),
+            engine: OnceLock::new(),
+        })
+    }
+
+    /// Gives an I/O error back its name and path, which the encoder has wrapped.
+    fn explain(&self, error: parquet::errors::ParquetError) -> Error {
+        match error {
+            parquet::errors::ParquetError::External(source) => {
+                match source.downcast::<std::io::Error>() {
+                    Ok(source) => Error::Io {
+                        action: "write",
+                        path: self.path.clone(),
+                        source: *source,
+                    },
+                    Err(source) => parquet::errors::ParquetError::External(source).into(),
+                }
+            }
+            other => other.into(),
+        }
+    }
+}
+
+fn create_new(path: &Path) -> std::io::Result<File> {
+    File::options().write(true).create_new(true).open(path)
+}
+
+/// A file that counts and hashes what goes through, and keeps the last bytes: the length of the footer and the magic number.
+struct Sink {
+    file: File,
+    hasher: Xxh3,
+    bytes: u64,
+    tail: [u8; 8],
+}
+
+impl Write for Sink {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        let count = self.file.write(buffer)?;
+        let done = buffer.get(..count).unwrap_or(buffer);
+        self.hasher.update(done);
+        self.bytes += done.len() as u64;
+        for byte in done.iter().skip(done.len().saturating_sub(self.tail.len())) {
+            self.tail.rotate_left(1);
+            self.tail[7] = *byte;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn properties() -> WriterProperties {
+    WriterProperties::builder()
+        .set_created_by(concat!("tributary version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
+        .set_statistics_truncate_length(Some(BOUND_BYTES_MAX))
+        .build()
+}
+
+/// The Parquet schema: names and shapes as the Parquet specification has them, field ids as the catalog has them.
+fn parquet_schema(columns: &[Column]) -> Result<SchemaDescriptor> {
+    let fields: Fields = columns.iter().map(parquet_field).collect();
+    Ok(ArrowSchemaConverter::new()
+        .schema_root("schema")
+        .convert(&ArrowSchema::new(fields))?)
+}
+
+fn parquet_field(column: &Column) -> Field {
+    let mut parts = column
+        .children
+        .iter()
+        .map(parquet_field)
+        .collect::<Vec<_>>();
+    let data_type = match (&column.data_type, parts.as_mut_slice()) {
+        (DataType::List(_), [element]) => DataType::List(Arc::new(element.clone())),
+        (DataType::Map(..), [key, _]) => {
+            *key = key.clone().with_nullable(false);
+            DataType::Map(
+                Arc::new(Field::new(
+                    "key_value",
+                    DataType::Struct(parts.into()),
+                    false,
+                )),
+                false,
+            )
+        }
+        (DataType::Struct(_), _) => DataType::Struct(parts.into()),
+        (leaf, _) => leaf.clone(),
+    };
+    Field::new(&column.name, data_type, column.nullable)
+        .with_metadata([(PARQUET_FIELD_ID_META_KEY.to_owned(), column.id.to_string())].into())
+}

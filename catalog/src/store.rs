@@ -1,0 +1,331 @@
+//! Where the catalog's rows are kept: today a SQLite file, with one thread that writes.
+//!
+//! Readers share one connection of their own, which also tells by `PRAGMA data_version` whether another process has committed. The newest
+//! snapshot is kept in memory: commits of this process advance it, a commit of another process makes the next reader load it anew.
+
+mod load;
+mod sqlite;
+mod write;
+
+pub use sqlite::{FILE, UNFINISHED};
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use chrono::{DateTime, Utc};
+use parking_lot::{Mutex, RwLock};
+use rusqlite::{Connection, TransactionBehavior, params};
+use tokio::sync::oneshot;
+
+use crate::commit;
+use crate::error::{Error, Result};
+use crate::ingest::IngestedFile;
+use crate::model::{SnapshotId, TableId};
+use crate::roles::{NewRole, Role};
+use crate::snapshot::Snapshot;
+use crate::spec::changes;
+use crate::txn::Pending;
+use crate::warehouse::CommitRecord;
+
+/// The catalog database of one warehouse.
+#[derive(Debug)]
+pub struct Store {
+    directory: PathBuf,
+    head: Arc<Head>,
+    reader: Mutex<Reader>,
+    requests: Option<mpsc::Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The newest snapshot we know.
+#[derive(Debug)]
+struct Head {
+    current: RwLock<Arc<Snapshot>>,
+    /// Held from before a commit becomes visible in the database until `current` has it, so that a reader who sees the new version there waits for it here.
+    advancing: Mutex<()>,
+}
+
+impl Head {
+    fn current(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.current.read())
+    }
+
+    fn publish(&self, snapshot: &Arc<Snapshot>) {
+        let mut current = self.current.write();
+        if snapshot.id > current.id {
+            *current = Arc::clone(snapshot);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Reader {
+    connection: Connection,
+    data_version: i64,
+}
+
+/// Work for the writing thread.
+enum Request {
+    Commit(Box<Pending>, oneshot::Sender<Result<Arc<Snapshot>>>),
+    Run(Box<dyn FnOnce(&mut Connection) + Send>),
+}
+
+impl Store {
+    /// Makes the database of a new warehouse, complete and durable before it appears under its name.
+    pub fn create(directory: &Path, data_path: &str) -> Result<()> {
+        sqlite::create(directory, data_path)
+    }
+
+    /// Opens the database; rewrites the recorded data path when the directory has moved.
+    pub fn open(directory: &Path, data_path: &str) -> Result<Self> {
+        let mut writer = sqlite::open(directory)?;
+        sqlite::check_format(&writer, directory)?;
+        sqlite::move_data_path(&mut writer, directory, data_path)?;
+        let mut connection = sqlite::open(directory)?;
+        let data_version = sqlite::data_version(&connection)?;
+        let snapshot = Arc::new(load::load(&mut connection, directory)?);
+        let head = Arc::new(Head {
+            current: RwLock::new(snapshot),
+            advancing: Mutex::new(()),
+        });
+        let (requests, queue) = mpsc::channel();
+        let thread = {
+            let (head, directory) = (Arc::clone(&head), directory.to_owned());
+            std::thread::Builder::new()
+                .name("catalog-writer".to_owned())
+                .spawn(move || serve(writer, &queue, &head, &directory))
+                .map_err(Error::io("start a thread for", directory_of(&connection)))?
+        };
+        Ok(Self {
+            directory: directory.to_owned(),
+            head,
+            reader: Mutex::new(Reader {
+                connection,
+                data_version,
+            }),
+            requests: Some(requests),
+            thread: Some(thread),
+        })
+    }
+
+    /// The newest committed snapshot, whoever committed it.
+    pub fn snapshot(&self) -> Result<Arc<Snapshot>> {
+        let mut reader = self.reader.lock();
+        let data_version = sqlite::data_version(&reader.connection)?;
+        if data_version == reader.data_version {
+            return Ok(self.head.current());
+        }
+        if sqlite::newest_snapshot(&reader.connection)? != self.head.current().id {
+            // Either this process is about to publish the commit, or another process made it.
+            let _wait = self.head.advancing.lock();
+        }
+        if sqlite::newest_snapshot(&reader.connection)? != self.head.current().id {
+            let loaded = Arc::new(load::load(&mut reader.connection, &self.directory)?);
+            self.head.publish(&loaded);
+        }
+        reader.data_version = data_version;
+        Ok(self.head.current())
+    }
+
+    /// Commits a transaction.
+    pub async fn commit(&self, pending: Pending) -> Result<Arc<Snapshot>> {
+        let (reply, outcome) = oneshot::channel();
+        self.send(Request::Commit(Box::new(pending), reply))?;
+        outcome.await.map_err(|_| stopped())?
+    }
+
+    /// All commits, oldest first.
+    pub fn commits(&self) -> Result<Vec<CommitRecord>> {
+        let reader = self.reader.lock();
+        let mut statement = reader.connection.prepare_cached(
+            "SELECT s.snapshot_id, s.snapshot_time, c.changes_made FROM ducklake_snapshot s LEFT JOIN ducklake_snapshot_changes c USING (snapshot_id) ORDER BY 1",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut commits = Vec::new();
+        while let Some(row) = rows.next()? {
+            let text: Option<String> = row.get(2)?;
+            let changes = changes::parse(text.as_deref().unwrap_or_default()).map_err(|part| {
+                Error::CatalogDamaged {
+                    path: self.directory.clone(),
+                    reason: format!("Change \"{part}\" of a snapshot cannot be read."),
+                }
+            })?;
+            commits.push(CommitRecord {
+                id: SnapshotId(row.get(0)?),
+                committed_at: load::time(&row.get::<_, String>(1)?, &self.directory)?,
+                changes,
+            });
+        }
+        Ok(commits)
+    }
+
+    /// Manifest rows, of one table or all.
+    pub fn ingested(&self, table: Option<TableId>) -> Result<Vec<(TableId, IngestedFile)>> {
+        let reader = self.reader.lock();
+        let mut statement = reader.connection.prepare_cached(
+            "SELECT table_id, path, file_size_bytes, modified_at, checksum, record_count FROM tributary_ingest_file WHERE ?1 IS NULL OR table_id = ?1 ORDER BY snapshot_id, path",
+        )?;
+        let rows = statement.query_map(params![table.map(|id| id.0)], |row| {
+            let modified_at = row
+                .get::<_, Option<String>>(3)?
+                .and_then(|text| DateTime::parse_from_rfc3339(&text).ok())
+                .map(|time| time.with_timezone(&Utc));
+            let file = IngestedFile {
+                path: row.get(1)?,
+                bytes: row.get::<_, i64>(2)?.try_into().unwrap_or_default(),
+                modified_at,
+                checksum: row.get(4)?,
+                rows: row.get::<_, i64>(5)?.try_into().unwrap_or_default(),
+            };
+            Ok((TableId(row.get(0)?), file))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// All roles, by name.
+    pub fn roles(&self) -> Result<Vec<Role>> {
+        let reader = self.reader.lock();
+        let mut statement = reader.connection.prepare_cached(
+            "SELECT name, superuser, login, scram_verifier FROM tributary_role ORDER BY name",
+        )?;
+        let rows = statement.query_map([], |row| {
+            Ok(Role {
+                name: row.get(0)?,
+                superuser: row.get(1)?,
+                login: row.get(2)?,
+                scram_verifier: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Adds a role.
+    pub fn create_role(&self, role: NewRole) -> Result<()> {
+        self.write(move |connection| {
+            let added = connection.execute(
+                "INSERT INTO tributary_role (name, superuser, login, scram_verifier) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+                params![role.name, role.superuser, role.login, role.scram_verifier],
+            )?;
+            if added == 0 { Err(Error::DuplicateRole { name: role.name }) } else { Ok(()) }
+        })
+    }
+
+    /// Sets or removes the password verifier of a role.
+    pub fn set_role_verifier(&self, name: &str, verifier: Option<&str>) -> Result<()> {
+        let (name, verifier) = (name.to_owned(), verifier.map(str::to_owned));
+        self.write(move |connection| {
+            let changed = connection.execute(
+                "UPDATE tributary_role SET scram_verifier = ?2 WHERE name = ?1",
+                params![name, verifier],
+            )?;
+            if changed == 0 {
+                Err(Error::UndefinedRole { name })
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    /// Removes a role.
+    pub fn drop_role(&self, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.write(move |connection| {
+            let changed =
+                connection.execute("DELETE FROM tributary_role WHERE name = ?1", params![name])?;
+            if changed == 0 {
+                Err(Error::UndefinedRole { name })
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    /// Runs a single statement on the writing thread and waits for it.
+    fn write<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        let (reply, outcome) = mpsc::sync_channel(1);
+        let directory = self.directory.clone();
+        self.send(Request::Run(Box::new(move |connection| {
+            // The caller waits, so the channel is there; if its thread died, nobody needs the answer.
+            let _ =
+                reply.send(work(connection).map_err(|error| sqlite::explain(error, &directory)));
+        })))?;
+        outcome.recv().map_err(|_| stopped())?
+    }
+
+    fn send(&self, request: Request) -> Result<()> {
+        self.requests
+            .as_ref()
+            .ok_or_else(stopped)?
+            .send(request)
+            .map_err(|_| stopped())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Closing the channel ends the thread once it has done what was asked before.
+        self.requests = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn stopped() -> Error {
+    Error::Internal("the writing thread of the catalog has stopped".to_owned())
+}
+
+fn directory_of(connection: &Connection) -> PathBuf {
+    connection.path().map(PathBuf::from).unwrap_or_default()
+}
+
+fn serve(
+    mut connection: Connection,
+    queue: &mpsc::Receiver<Request>,
+    head: &Head,
+    directory: &Path,
+) {
+    while let Ok(request) = queue.recv() {
+        match request {
+            Request::Commit(pending, reply) => {
+                let outcome = commit(&mut connection, *pending, head, directory);
+                // The session that asked may be gone; the commit stands all the same.
+                let _ = reply.send(outcome.map_err(|error| sqlite::explain(error, directory)));
+            }
+            Request::Run(work) => work(&mut connection),
+        }
+    }
+}
+
+fn commit(
+    connection: &mut Connection,
+    pending: Pending,
+    head: &Head,
+    directory: &Path,
+) -> Result<Arc<Snapshot>> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut newest = head.current();
+    if sqlite::newest_snapshot(&transaction)? != newest.id {
+        newest = Arc::new(load::load_within(&transaction, directory)?);
+    }
+    let batch = commit::plan(pending, &newest, Utc::now(), |table| {
+        write::next_row_id(&transaction, table)
+    })?;
+    write::write(&transaction, &newest, &batch)?;
+    let after = Arc::new(batch.after);
+    let _advancing = head.advancing.lock();
+    if let Err(error) = transaction.commit() {
+        // SQLite may have failed after the commit was durable. Only then is the new snapshot there, for no one else could have written meanwhile.
+        if !connection.is_autocommit() || sqlite::newest_snapshot(connection).ok() != Some(after.id)
+        {
+            return Err(error.into());
+        }
+    }
+    head.publish(&after);
+    Ok(after)
+}

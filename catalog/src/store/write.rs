@@ -1,0 +1,497 @@
+//! The rows of a commit, inside its SQL transaction.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+
+use crate::commit::Batch;
+use crate::error::{Error, Result};
+use crate::ingest::IngestedFile;
+use crate::model::{Column, ColumnId, DataFile, Table, TableId};
+use crate::snapshot::Snapshot;
+use crate::spec::stats::Bound;
+use crate::spec::types::ColumnType;
+use crate::spec::{changes, defaults};
+
+/// Writes all rows of `batch`, which turns `head` into `batch.after`.
+pub fn write(sql: &Connection, head: &Snapshot, batch: &Batch) -> Result<()> {
+    let at = batch.after.id.0;
+    run(
+        sql,
+        "INSERT INTO ducklake_snapshot VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            at,
+            time(batch.after.committed_at),
+            batch.after.schema_version,
+            batch.after.next_catalog_id,
+            batch.after.next_file_id
+        ],
+    )?;
+    run(
+        sql,
+        "INSERT INTO ducklake_snapshot_changes (snapshot_id, changes_made) VALUES (?1, ?2)",
+        params![at, changes::print(&batch.changes)],
+    )?;
+    end_rows(sql, batch, at)?;
+    for schema in &batch.new_schemas {
+        run(
+            sql,
+            "INSERT INTO ducklake_schema VALUES (?1, ?2, ?3, NULL, ?4, ?5, ?6)",
+            params![
+                schema.id.0,
+                schema.uuid,
+                at,
+                schema.name,
+                schema.path,
+                schema.path_is_relative
+            ],
+        )?;
+    }
+    for table in &batch.new_tables {
+        run(
+            sql,
+            "INSERT INTO ducklake_table VALUES (?1, ?2, ?3, NULL, ?4, ?5, ?6, ?7)",
+            params![
+                table.id.0,
+                table.uuid,
+                at,
+                table.schema_id.0,
+                table.name,
+                table.path,
+                table.path_is_relative
+            ],
+        )?;
+    }
+    for (table, column, parent) in &batch.new_columns {
+        insert_column(sql, at, *table, column, *parent)?;
+    }
+    for view in &batch.new_views {
+        let aliases = view
+            .column_aliases
+            .iter()
+            .map(|name| changes::quote(name))
+            .collect::<Vec<_>>()
+            .join(",");
+        run(
+            sql,
+            "INSERT INTO ducklake_view VALUES (?1, ?2, ?3, NULL, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                view.id.0,
+                view.uuid,
+                at,
+                view.schema_id.0,
+                view.name,
+                view.dialect,
+                view.sql,
+                aliases
+            ],
+        )?;
+    }
+    for (object, key, value) in &batch.tags {
+        let ended = "UPDATE ducklake_tag SET end_snapshot = ?1 WHERE object_id = ?2 AND \"key\" = ?3 AND end_snapshot IS NULL";
+        run(sql, ended, params![at, object, key])?;
+        run(
+            sql,
+            "INSERT INTO ducklake_tag VALUES (?1, ?2, NULL, ?3, ?4)",
+            params![object, at, key, value],
+        )?;
+    }
+    for (table, column, comment) in &batch.column_comments {
+        let ended = "UPDATE ducklake_column_tag SET end_snapshot = ?1 WHERE table_id = ?2 AND column_id = ?3 AND \"key\" = 'comment' AND end_snapshot IS NULL";
+        run(sql, ended, params![at, table.0, column.0])?;
+        run(
+            sql,
+            "INSERT INTO ducklake_column_tag VALUES (?1, ?2, ?3, NULL, 'comment', ?4)",
+            params![table.0, column.0, at, comment],
+        )?;
+    }
+    for table in &batch.schema_versions {
+        run(
+            sql,
+            "INSERT INTO ducklake_schema_versions VALUES (?1, ?2, ?3)",
+            params![at, batch.after.schema_version, table.0],
+        )?;
+    }
+    for (table, files) in &batch.new_files {
+        for file in files {
+            insert_file(sql, at, table, file)?;
+        }
+        let had_rows = head
+            .table_by_id(table.id)
+            .is_some_and(|table| !table.files.is_empty());
+        update_statistics(sql, table, files, had_rows)?;
+    }
+    for (table, file) in &batch.ingested {
+        insert_ingested(sql, at, &batch.after, *table, file)?;
+    }
+    Ok(())
+}
+
+/// The row id that the next row of a table gets.
+pub fn next_row_id(sql: &Connection, table: TableId) -> Result<i64> {
+    let mut statement =
+        sql.prepare_cached("SELECT next_row_id FROM ducklake_table_stats WHERE table_id = ?1")?;
+    Ok(statement
+        .query_row(params![table.0], |row| row.get(0))
+        .optional()?
+        .unwrap_or(0))
+}
+
+/// A time as the official extension writes it.
+pub fn time(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string()
+}
+
+fn end_rows(sql: &Connection, batch: &Batch, at: i64) -> Result<()> {
+    let end = |table: &str, key: &str, id: i64| {
+        let statement = format!(
+            "UPDATE {table} SET end_snapshot = ?1 WHERE {key} = ?2 AND end_snapshot IS NULL"
+        );
+        run(sql, &statement, params![at, id])
+    };
+    for id in &batch.ended_schemas {
+        end("ducklake_schema", "schema_id", id.0)?;
+    }
+    for id in &batch.ended_tables {
+        end("ducklake_table", "table_id", id.0)?;
+    }
+    for id in &batch.dropped_tables {
+        for table in [
+            "ducklake_table",
+            "ducklake_column",
+            "ducklake_column_tag",
+            "ducklake_data_file",
+            "ducklake_delete_file",
+            "ducklake_partition_info",
+            "ducklake_sort_info",
+            "tributary_column",
+        ] {
+            end(table, "table_id", id.0)?;
+        }
+        end("ducklake_tag", "object_id", id.0)?;
+    }
+    for id in &batch.ended_views {
+        end("ducklake_view", "view_id", id.0)?;
+    }
+    for id in &batch.ended_tags {
+        end("ducklake_tag", "object_id", *id)?;
+    }
+    for (table, column) in &batch.ended_columns {
+        for catalog in ["ducklake_column", "tributary_column"] {
+            let statement = format!(
+                "UPDATE {catalog} SET end_snapshot = ?1 WHERE table_id = ?2 AND column_id = ?3 AND end_snapshot IS NULL"
+            );
+            run(sql, &statement, params![at, table.0, column.0])?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_column(
+    sql: &Connection,
+    at: i64,
+    table: TableId,
+    column: &Column,
+    parent: Option<ColumnId>,
+) -> Result<()> {
+    let default = defaults::store(column.default.as_deref());
+    let nested = matches!(
+        column.column_type,
+        ColumnType::List | ColumnType::Struct | ColumnType::Map
+    );
+    run(
+        sql,
+        "INSERT INTO ducklake_column VALUES (?1, ?2, NULL, ?3, ?1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        params![
+            column.id.0,
+            at,
+            table.0,
+            column.name,
+            column.column_type.to_string(),
+            column.initial_default,
+            default.value,
+            column.nullable,
+            parent.map(|parent| parent.0),
+            if nested && column.default.is_none() {
+                ""
+            } else {
+                default.kind
+            },
+            default.dialect,
+        ],
+    )?;
+    if let Some(modifier) = &column.type_modifier {
+        run(
+            sql,
+            "INSERT INTO tributary_column VALUES (?1, ?2, ?3, NULL, ?4, ?5)",
+            params![
+                table.0,
+                column.id.0,
+                at,
+                modifier.type_name,
+                modifier.modifier
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+fn insert_file(sql: &Connection, at: i64, table: &Table, file: &DataFile) -> Result<()> {
+    run(
+        sql,
+        "INSERT INTO ducklake_data_file (data_file_id, table_id, begin_snapshot, path, path_is_relative, file_format, record_count, file_size_bytes, footer_size, row_id_start) VALUES (?1, ?2, ?3, ?4, ?5, 'parquet', ?6, ?7, ?8, ?9)",
+        params![
+            file.id.0,
+            table.id.0,
+            at,
+            file.path,
+            file.path_is_relative,
+            signed(file.rows)?,
+            signed(file.bytes)?,
+            signed(file.footer_bytes)?,
+            file.row_id_start
+        ],
+    )?;
+    if let Some(checksum) = &file.checksum {
+        run(
+            sql,
+            // An outside writer may have given the id away and taken it back; its row is stale then.
+            "INSERT OR REPLACE INTO tributary_data_file VALUES (?1, ?2)",
+            params![file.id.0, checksum],
+        )?;
+    }
+    for column in &file.columns {
+        run(
+            sql,
+            "INSERT INTO ducklake_file_column_stats VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL)",
+            params![
+                file.id.0,
+                table.id.0,
+                column.id.0,
+                signed(column.bytes)?,
+                signed(column.values)?,
+                signed(column.nulls)?,
+                column.min,
+                column.max,
+                column.contains_nan
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+fn insert_ingested(
+    sql: &Connection,
+    at: i64,
+    after: &Snapshot,
+    table: TableId,
+    file: &IngestedFile,
+) -> Result<()> {
+    let outcome = run(
+        sql,
+        "INSERT INTO tributary_ingest_file VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            table.0,
+            file.path,
+            signed(file.bytes)?,
+            file.modified_at.map(|time| time.to_rfc3339()),
+            file.checksum,
+            signed(file.rows)?,
+            at
+        ],
+    );
+    match outcome {
+        Err(Error::Sqlite(rusqlite::Error::SqliteFailure(failure, _)))
+            if failure.code == ErrorCode::ConstraintViolation =>
+        {
+            let table = after
+                .table_by_id(table)
+                .map(|table| table.qualified_name())
+                .unwrap_or_default();
+            Err(Error::AlreadyIngested {
+                path: file.path.clone(),
+                table,
+            })
+        }
+        other => other,
+    }
+}
+
+/// Bounds over all files of a table, by which outside readers plan.
+#[derive(Debug, Clone, Default)]
+struct TableColumn {
+    contains_null: Option<bool>,
+    contains_nan: Option<bool>,
+    min: Option<String>,
+    max: Option<String>,
+}
+
+/// Adds `files` to the statistics of their table.
+///
+/// A reader may conclude from these rows that a value does not occur, so what is not known of the files before must stay unknown: a column
+/// without a row gets none while the table has older files.
+fn update_statistics(
+    sql: &Connection,
+    table: &Table,
+    files: &[Arc<DataFile>],
+    had_rows: bool,
+) -> Result<()> {
+    let rows = signed(files.iter().map(|file| file.rows).sum())?;
+    let bytes = signed(files.iter().map(|file| file.bytes).sum())?;
+    run(
+        sql,
+        "UPDATE ducklake_table_stats SET record_count = record_count + ?2, next_row_id = next_row_id + ?2, file_size_bytes = file_size_bytes + ?3 WHERE table_id = ?1",
+        params![table.id.0, rows, bytes],
+    )?;
+    if sql.changes() == 0 {
+        run(
+            sql,
+            "INSERT INTO ducklake_table_stats VALUES (?1, ?2, ?2, ?3)",
+            params![table.id.0, rows, bytes],
+        )?;
+    }
+    for column in table
+        .columns
+        .iter()
+        .flat_map(Column::walk)
+        .filter(|column| column.children.is_empty())
+    {
+        let known = sql
+            .prepare_cached("SELECT contains_null, contains_nan, min_value, max_value FROM ducklake_table_column_stats WHERE table_id = ?1 AND column_id = ?2")?
+            .query_row(params![table.id.0, column.id.0], |row| {
+                Ok(TableColumn { contains_null: row.get(0)?, contains_nan: row.get(1)?, min: row.get(2)?, max: row.get(3)? })
+            })
+            .optional()?;
+        if known.is_none() && had_rows {
+            continue;
+        }
+        let empty_so_far = match &known {
+            None => true,
+            Some(known) => {
+                known.min.is_none()
+                    && known.max.is_none()
+                    && !has_values(sql, table, column, files)?
+            }
+        };
+        let is_known = known.is_some();
+        let merged = merge(known, empty_so_far, column, files);
+        let values = params![
+            table.id.0,
+            column.id.0,
+            merged.contains_null,
+            merged.contains_nan,
+            merged.min,
+            merged.max
+        ];
+        if is_known {
+            run(
+                sql,
+                "UPDATE ducklake_table_column_stats SET contains_null = ?3, contains_nan = ?4, min_value = ?5, max_value = ?6 WHERE table_id = ?1 AND column_id = ?2",
+                values,
+            )?;
+        } else {
+            run(
+                sql,
+                "INSERT INTO ducklake_table_column_stats VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL)",
+                values,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether files older than `files` have a value in the column. A row of statistics without bounds does not say: its values may all have been
+/// NULL, or without bounds.
+fn has_values(
+    sql: &Connection,
+    table: &Table,
+    column: &Column,
+    files: &[Arc<DataFile>],
+) -> Result<bool> {
+    let first = files.iter().map(|file| file.id.0).min().unwrap_or(i64::MAX);
+    let query = "SELECT 1 FROM ducklake_file_column_stats WHERE table_id = ?1 AND column_id = ?2 AND data_file_id < ?3 AND (value_count IS NULL OR value_count > 0) LIMIT 1";
+    let found = sql
+        .prepare_cached(query)?
+        .query_row(params![table.id.0, column.id.0, first], |_| Ok(()))
+        .optional()?;
+    Ok(found.is_some())
+}
+
+/// The statistics `known` of a column, if it has any, widened by those of `files`.
+fn merge(
+    known: Option<TableColumn>,
+    mut empty: bool,
+    column: &Column,
+    files: &[Arc<DataFile>],
+) -> TableColumn {
+    let mut merged = known.unwrap_or(TableColumn {
+        contains_null: Some(false),
+        contains_nan: matches!(
+            column.column_type,
+            ColumnType::Float32 | ColumnType::Float64
+        )
+        .then_some(false),
+        ..TableColumn::default()
+    });
+    for file in files {
+        let Some(next) = file.column(column.id) else {
+            return TableColumn::default();
+        };
+        merged.contains_null = either(merged.contains_null, Some(next.nulls > 0));
+        merged.contains_nan = either(merged.contains_nan, next.contains_nan);
+        if next.values == 0 {
+            continue;
+        }
+        if std::mem::take(&mut empty) {
+            (merged.min, merged.max) = (next.min.clone(), next.max.clone());
+        } else {
+            merged.min = bound(
+                merged.min.take(),
+                next.min.clone(),
+                &column.column_type,
+                false,
+            );
+            merged.max = bound(
+                merged.max.take(),
+                next.max.clone(),
+                &column.column_type,
+                true,
+            );
+        }
+    }
+    merged
+}
+
+fn either(left: Option<bool>, right: Option<bool>) -> Option<bool> {
+    match (left, right) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), Some(false)) => Some(false),
+        _ => None,
+    }
+}
+
+/// The wider of two bounds; unknown if one is.
+fn bound(
+    left: Option<String>,
+    right: Option<String>,
+    column_type: &ColumnType,
+    upper: bool,
+) -> Option<String> {
+    let (left, right) = (left?, right?);
+    let (a, b) = (
+        Bound::parse(&left, column_type)?,
+        Bound::parse(&right, column_type)?,
+    );
+    let left_wins = if upper { a >= b } else { a <= b };
+    Some(if left_wins { left } else { right })
+}
+
+fn signed(value: u64) -> Result<i64> {
+    i64::try_from(value).map_err(|_| Error::Internal(format!("{value} does not fit the catalog")))
+}
+
+fn run(sql: &Connection, statement: &str, values: &[&dyn rusqlite::ToSql]) -> Result<()> {
+    sql.prepare_cached(statement)?.execute(values)?;
+    Ok(())
+}

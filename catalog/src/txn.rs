@@ -1,0 +1,652 @@
+//! A transaction: a base snapshot and the changes laid over it.
+//!
+//! Changes live in memory until [`commit`](Transaction::commit): a crash before it leaves files that no row names and nothing else. The changes
+//! are kept twice: applied, as the snapshot that the transaction's own statements see, and as a list, which commit replays on the newest
+//! snapshot.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::files::write::{TableWriter, WriterTarget};
+use crate::ingest::IngestedFile;
+use crate::model::{
+    COMMENT, ColumnDef, ColumnId, DataFile, LOCAL, Relation, Schema, SchemaId, SnapshotId, Table,
+    TableId, View, ViewId,
+};
+use crate::snapshot::Snapshot;
+use crate::spec::{paths, types};
+use crate::warehouse::Warehouse;
+
+/// A handle on an open transaction; clones are the same transaction.
+///
+/// Dropping the last handle rolls back.
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    warehouse: Warehouse,
+    base: Arc<Snapshot>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    overlay: Arc<Snapshot>,
+    changes: Vec<Change>,
+    ingested: Vec<(TableId, IngestedFile)>,
+    written: Vec<PathBuf>,
+    next_local: i64,
+    open: bool,
+}
+
+/// One pending change. Objects are named by id; ids of objects made here are local.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    CreateSchema(Schema),
+    DropSchema(SchemaId),
+    CreateTable(Table),
+    DropTable(TableId),
+    RenameTable(TableId, String),
+    AddFiles(TableId, Vec<Arc<DataFile>>),
+    CreateView(View),
+    DropView(ViewId),
+    RenameView(ViewId, String),
+    SetSchemaComment(SchemaId, Option<String>),
+    SetTableTag(TableId, String, Option<String>),
+    SetViewTag(ViewId, String, Option<String>),
+    SetColumnComment(TableId, ColumnId, Option<String>),
+}
+
+/// What a comment is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommentOn<'a> {
+    /// A schema.
+    Schema(&'a str),
+    /// A table: schema and name.
+    Table(&'a str, &'a str),
+    /// A view: schema and name.
+    View(&'a str, &'a str),
+    /// A column of a table: schema, table, column.
+    Column(&'a str, &'a str, &'a str),
+}
+
+/// A view to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewDef {
+    /// The query, with all names qualified.
+    pub sql: String,
+    /// `postgres`, or `tributary` if the query uses our functions.
+    pub dialect: String,
+    /// Names of its columns; empty for those of the query.
+    pub column_aliases: Vec<String>,
+}
+
+impl Transaction {
+    pub(crate) fn new(warehouse: Warehouse, base: Arc<Snapshot>) -> Self {
+        let state = State {
+            overlay: Arc::clone(&base),
+            changes: Vec::new(),
+            ingested: Vec::new(),
+            written: Vec::new(),
+            next_local: LOCAL,
+            open: true,
+        };
+        Self {
+            inner: Arc::new(Inner {
+                warehouse,
+                base,
+                state: Mutex::new(state),
+            }),
+        }
+    }
+
+    /// What the statements of this transaction see: its base and its own changes.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.inner.state.lock().overlay)
+    }
+
+    /// What the transaction started from.
+    pub fn base(&self) -> &Arc<Snapshot> {
+        &self.inner.base
+    }
+
+    /// Whether anything is pending.
+    pub fn has_changes(&self) -> bool {
+        let state = self.inner.state.lock();
+        !state.changes.is_empty() || !state.ingested.is_empty()
+    }
+
+    /// Makes a schema.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateSchema`], [`Error::InvalidName`].
+    pub fn create_schema(&self, name: &str) -> Result<SchemaId> {
+        check_name(name)?;
+        self.change(|state| {
+            let id = SchemaId(state.local_id());
+            let uuid = Uuid::now_v7().to_string();
+            state.push(Change::CreateSchema(Schema {
+                id,
+                path: paths::directory(name, &uuid),
+                path_is_relative: true,
+                uuid,
+                name: name.to_owned(),
+                comment: None,
+                relations: Default::default(),
+            }))?;
+            Ok(id)
+        })
+    }
+
+    /// Drops a schema; with `cascade`, all relations in it too.
+    ///
+    /// # Errors
+    /// [`Error::UndefinedSchema`]; [`Error::SchemaNotEmpty`] without `cascade`.
+    pub fn drop_schema(&self, name: &str, cascade: bool) -> Result<()> {
+        self.change(|state| {
+            let schema = Arc::clone(state.overlay.require_schema(name)?);
+            if cascade {
+                for relation in schema.relations.values() {
+                    state.push(drop_of(relation))?;
+                }
+            }
+            state.push(Change::DropSchema(schema.id))
+        })
+    }
+
+    /// Makes an empty table.
+    ///
+    /// # Errors
+    /// [`Error::UndefinedSchema`], [`Error::DuplicateRelation`], [`Error::DuplicateColumn`], [`Error::InvalidName`],
+    /// [`Error::UnsupportedType`].
+    pub fn create_table(&self, schema: &str, name: &str, columns: &[ColumnDef]) -> Result<TableId> {
+        check_name(name)?;
+        for (at, column) in columns.iter().enumerate() {
+            check_name(&column.name)?;
+            if columns[..at].iter().any(|other| other.name == column.name) {
+                return Err(Error::DuplicateColumn {
+                    column: column.name.clone(),
+                });
+            }
+        }
+        if columns.is_empty() {
+            return Err(Error::UnsupportedFeature {
+                object: format!("table \"{schema}.{name}\""),
+                feature: "no columns".to_owned(),
+            });
+        }
+        let mut next_id = 1;
+        let columns = columns
+            .iter()
+            .map(|def| types::build_column(def, &mut next_id))
+            .collect::<Result<Vec<_>>>()?;
+        self.change(|state| {
+            let schema = state.overlay.require_schema(schema)?;
+            let schema_path = (schema.path.clone(), schema.path_is_relative);
+            let (schema_id, schema) = (schema.id, schema.name.clone());
+            let id = TableId(state.local_id());
+            let uuid = Uuid::now_v7().to_string();
+            state.push(Change::CreateTable(Table {
+                id,
+                path: paths::directory(name, &uuid),
+                path_is_relative: true,
+                schema_path,
+                uuid,
+                schema_id,
+                schema,
+                name: name.to_owned(),
+                arrow_schema: Table::arrow_schema_of(&columns),
+                columns,
+                files: Arc::default(),
+                rows: 0,
+                bytes: 0,
+                tags: Default::default(),
+                unreadable: None,
+            }))?;
+            Ok(id)
+        })
+    }
+
+    /// Drops a table.
+    ///
+    /// # Errors
+    /// [`Error::UndefinedSchema`], [`Error::UndefinedRelation`]; [`Error::WrongRelationKind`] for a view.
+    pub fn drop_table(&self, schema: &str, name: &str) -> Result<()> {
+        self.change(|state| {
+            let id = state.overlay.require_table(schema, name)?.id;
+            state.push(Change::DropTable(id))
+        })
+    }
+
+    /// Makes a view; with `or_replace`, in the place of a view of that name.
+    ///
+    /// # Errors
+    /// [`Error::UndefinedSchema`], [`Error::InvalidName`], [`Error::DuplicateRelation`]; [`Error::WrongRelationKind`] for a table in its place.
+    pub fn create_view(
+        &self,
+        schema: &str,
+        name: &str,
+        view: ViewDef,
+        or_replace: bool,
+    ) -> Result<ViewId> {
+        check_name(name)?;
+        self.change(|state| {
+            let mut tags = Default::default();
+            if or_replace && state.overlay.relation(schema, name).is_some() {
+                let old = state.overlay.require_view(schema, name)?;
+                // PostgreSQL keeps the comment of a replaced view.
+                tags = old.tags.clone();
+                let id = old.id;
+                state.push(Change::DropView(id))?;
+            }
+            let schema = state.overlay.require_schema(schema)?;
+            let (schema_id, schema) = (schema.id, schema.name.clone());
+            let id = ViewId(state.local_id());
+            state.push(Change::CreateView(View {
+                id,
+                uuid: Uuid::now_v7().to_string(),
+                schema_id,
+                schema,
+                name: name.to_owned(),
+                sql: view.sql,
+                dialect: view.dialect,
+                column_aliases: view.column_aliases,
+                tags,
+            }))?;
+            Ok(id)
+        })
+    }
+
+    /// Drops a view.
+    ///
+    /// # Errors
+    /// [`Error::UndefinedSchema`], [`Error::UndefinedRelation`]; [`Error::WrongRelationKind`] for a table.
+    pub fn drop_view(&self, schema: &str, name: &str) -> Result<()> {
+        self.change(|state| {
+            let id = state.overlay.require_view(schema, name)?.id;
+            state.push(Change::DropView(id))
+        })
+    }
+
+    /// Renames a table or view within its schema.
+    ///
+    /// # Errors
+    /// [`Error::UndefinedSchema`], [`Error::UndefinedRelation`], [`Error::DuplicateRelation`], [`Error::InvalidName`].
+    pub fn rename_relation(&self, schema: &str, name: &str, new_name: &str) -> Result<()> {
+        check_name(new_name)?;
+        self.change(|state| {
+            let relation = state.overlay.require_relation(schema, name)?;
+            if name == new_name {
+                return Err(Error::DuplicateRelation {
+                    schema: schema.to_owned(),
+                    name: name.to_owned(),
+                });
+            }
+            let change = match relation {
+                Relation::Table(table) => Change::RenameTable(table.id, new_name.to_owned()),
+                Relation::View(view) => Change::RenameView(view.id, new_name.to_owned()),
+            };
+            state.push(change)
+        })
+    }
+
+    /// Sets a comment, or removes it.
+    ///
+    /// # Errors
+    /// The object does not exist or is of another kind.
+    pub fn set_comment(&self, on: CommentOn<'_>, comment: Option<&str>) -> Result<()> {
+        let comment = comment.map(str::to_owned);
+        self.change(|state| {
+            let change = match on {
+                CommentOn::Schema(name) => {
+                    Change::SetSchemaComment(state.overlay.require_schema(name)?.id, comment)
+                }
+                CommentOn::Table(schema, name) => {
+                    let id = state.overlay.require_table(schema, name)?.id;
+                    Change::SetTableTag(id, COMMENT.to_owned(), comment)
+                }
+                CommentOn::View(schema, name) => {
+                    let id = state.overlay.require_view(schema, name)?.id;
+                    Change::SetViewTag(id, COMMENT.to_owned(), comment)
+                }
+                CommentOn::Column(schema, name, column) => {
+                    let table = state.overlay.require_table(schema, name)?;
+                    let column = table.column(column).ok_or_else(|| Error::UndefinedColumn {
+                        relation: table.qualified_name(),
+                        column: column.to_owned(),
+                    })?;
+                    Change::SetColumnComment(table.id, column.id, comment)
+                }
+            };
+            state.push(change)
+        })
+    }
+
+    /// Sets a tag of a table or view, or removes it. Tags follow renames and are versioned with the snapshot.
+    ///
+    /// # Errors
+    /// [`Error::UndefinedSchema`], [`Error::UndefinedRelation`].
+    pub fn set_tag(&self, schema: &str, name: &str, key: &str, value: Option<&str>) -> Result<()> {
+        let (key, value) = (key.to_owned(), value.map(str::to_owned));
+        self.change(|state| {
+            let change = match state.overlay.require_relation(schema, name)? {
+                Relation::Table(table) => Change::SetTableTag(table.id, key, value),
+                Relation::View(view) => Change::SetViewTag(view.id, key, value),
+            };
+            state.push(change)
+        })
+    }
+
+    /// A streaming writer that appends to a table. Several may run at once, on one table too.
+    ///
+    /// # Errors
+    /// [`Error::TransactionEnded`]; the table is not there any more, or an outside writer used a feature we cannot keep up.
+    pub fn writer(&self, table: TableId) -> Result<TableWriter> {
+        let target = {
+            let state = self.open()?;
+            let table = state.overlay.expect_table(table)?;
+            if let Some(feature) = &table.unreadable {
+                return Err(Error::UnsupportedFeature {
+                    object: format!("table \"{}\"", table.qualified_name()),
+                    feature: feature.clone(),
+                });
+            }
+            WriterTarget::new(self.inner.warehouse.clone(), Arc::clone(table))
+        };
+        Ok(TableWriter::new(self.clone(), target))
+    }
+
+    /// Notes that a file has been taken into a table, to be committed with its rows.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyIngested`] if the same file (path and checksum) is noted for the table already, here or at commit.
+    pub fn record_ingest(&self, table: TableId, file: IngestedFile) -> Result<()> {
+        let known = self.ingested(table)?;
+        self.change(|state| {
+            let name = state.overlay.expect_table(table)?.qualified_name();
+            if known
+                .iter()
+                .any(|other| other.path == file.path && other.checksum == file.checksum)
+            {
+                return Err(Error::AlreadyIngested {
+                    path: file.path,
+                    table: name,
+                });
+            }
+            state.ingested.push((table, file));
+            Ok(())
+        })
+    }
+
+    /// The files taken into a table, by committed transactions and this one.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub fn ingested(&self, table: TableId) -> Result<Vec<IngestedFile>> {
+        let mut files = if table.is_local() {
+            Vec::new()
+        } else {
+            self.inner.warehouse.ingested(Some(table))?
+        }
+        .into_iter()
+        .map(|(_, file)| file)
+        .collect::<Vec<_>>();
+        let state = self.open()?;
+        files.extend(
+            state
+                .ingested
+                .iter()
+                .filter(|(id, _)| *id == table)
+                .map(|(_, file)| file.clone()),
+        );
+        Ok(files)
+    }
+
+    /// Makes the changes durable and visible to all as one snapshot, and ends the transaction.
+    ///
+    /// Without changes no snapshot is made and the base is returned. On error nothing is changed, the files are deleted and the transaction has
+    /// ended.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if another transaction committed a change to the same object first; [`Error::AlreadyIngested`];
+    /// [`Error::CatalogLocked`]; I/O.
+    pub async fn commit(&self) -> Result<SnapshotId> {
+        let (changes, ingested) = {
+            let mut state = self.open()?;
+            state.open = false;
+            (
+                std::mem::take(&mut state.changes),
+                std::mem::take(&mut state.ingested),
+            )
+        };
+        if changes.is_empty() && ingested.is_empty() {
+            return Ok(self.inner.base.id);
+        }
+        let pending = Pending {
+            base: Arc::clone(&self.inner.base),
+            changes,
+            ingested,
+        };
+        let outcome = self.inner.warehouse.store().commit(pending).await;
+        let mut state = self.inner.state.lock();
+        let written = std::mem::take(&mut state.written);
+        match outcome {
+            Ok(snapshot) => Ok(snapshot.id),
+            Err(error) => {
+                state.overlay = Arc::clone(&self.inner.base);
+                drop(state);
+                delete(written);
+                Err(error)
+            }
+        }
+    }
+
+    /// Forgets the changes, deletes the files written for them and ends the transaction. Ending twice does nothing.
+    pub async fn rollback(&self) {
+        let written = self.inner.state.lock().end(&self.inner.base);
+        if !written.is_empty() {
+            // A failure to run the deletion leaves files that no row names, which clean-up finds.
+            let _ = tokio::task::spawn_blocking(move || delete(written)).await;
+        }
+    }
+
+    /// Adds files that a writer has made durable.
+    pub(crate) fn add_files(
+        &self,
+        table: TableId,
+        files: Vec<Arc<DataFile>>,
+        written: Vec<PathBuf>,
+    ) -> Result<()> {
+        let outcome = self.change(|state| {
+            if !files.is_empty() {
+                state.push(Change::AddFiles(table, files))?;
+            }
+            state.written.extend(written.iter().cloned());
+            Ok(())
+        });
+        if outcome.is_err() {
+            delete(written);
+        }
+        outcome
+    }
+
+    fn open(&self) -> Result<parking_lot::MutexGuard<'_, State>> {
+        let state = self.inner.state.lock();
+        if state.open {
+            Ok(state)
+        } else {
+            Err(Error::TransactionEnded)
+        }
+    }
+
+    /// Runs `body` on the state; if it fails, the state is as before.
+    fn change<R>(&self, body: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
+        let mut state = self.open()?;
+        let overlay = Arc::clone(&state.overlay);
+        let changes = state.changes.len();
+        let outcome = body(&mut state);
+        if outcome.is_err() {
+            state.overlay = overlay;
+            state.changes.truncate(changes);
+        }
+        outcome
+    }
+}
+
+impl State {
+    fn local_id(&mut self) -> i64 {
+        let id = self.next_local;
+        self.next_local += 1;
+        id
+    }
+
+    fn push(&mut self, change: Change) -> Result<()> {
+        change.apply(Arc::make_mut(&mut self.overlay))?;
+        self.changes.push(change);
+        Ok(())
+    }
+
+    fn end(&mut self, base: &Arc<Snapshot>) -> Vec<PathBuf> {
+        if self.open {
+            self.open = false;
+            self.overlay = Arc::clone(base);
+        }
+        self.changes.clear();
+        self.ingested.clear();
+        std::mem::take(&mut self.written)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Commit has taken the list; what is left belongs to a transaction that was never ended.
+        let state = self.state.get_mut();
+        if state.open {
+            delete(std::mem::take(&mut state.written));
+        }
+    }
+}
+
+/// What commit needs of a transaction.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub base: Arc<Snapshot>,
+    pub changes: Vec<Change>,
+    pub ingested: Vec<(TableId, IngestedFile)>,
+}
+
+impl Change {
+    /// Lays the change over `snapshot`.
+    pub(crate) fn apply(&self, snapshot: &mut Snapshot) -> Result<()> {
+        match self {
+            Self::CreateSchema(schema) => snapshot.put_schema(Arc::new(schema.clone())),
+            Self::DropSchema(id) => snapshot.remove_schema(*id),
+            Self::CreateTable(table) => snapshot.put_table(table.clone()),
+            Self::DropTable(id) => snapshot.remove_table(*id),
+            Self::RenameTable(id, name) => {
+                let table = Table {
+                    name: name.clone(),
+                    ..Table::clone(snapshot.expect_table(*id)?)
+                };
+                snapshot.put_table(table)
+            }
+            Self::AddFiles(id, files) => {
+                let table = snapshot
+                    .expect_table(*id)?
+                    .with_files(files.iter().cloned());
+                snapshot.put_table(table)
+            }
+            Self::CreateView(view) => snapshot.put_view(view.clone()),
+            Self::DropView(id) => snapshot.remove_view(*id),
+            Self::RenameView(id, name) => {
+                let view = View {
+                    name: name.clone(),
+                    ..expect_view(snapshot, *id)?
+                };
+                snapshot.put_view(view)
+            }
+            Self::SetSchemaComment(id, comment) => {
+                snapshot.alter_schema(*id, |schema| schema.comment.clone_from(comment))
+            }
+            Self::SetTableTag(id, key, value) => {
+                let mut table = Table::clone(snapshot.expect_table(*id)?);
+                set(&mut table.tags, key, value.as_ref());
+                snapshot.put_table(table)
+            }
+            Self::SetViewTag(id, key, value) => {
+                let mut view = expect_view(snapshot, *id)?;
+                set(&mut view.tags, key, value.as_ref());
+                snapshot.put_view(view)
+            }
+            Self::SetColumnComment(id, column, comment) => {
+                let table = snapshot.expect_table(*id)?;
+                let mut columns = table.columns.clone();
+                for candidate in columns
+                    .iter_mut()
+                    .filter(|candidate| candidate.id == *column)
+                {
+                    candidate.comment.clone_from(comment);
+                }
+                let table = table.with_columns(columns);
+                snapshot.put_table(table)
+            }
+        }
+    }
+}
+
+fn set(tags: &mut std::collections::BTreeMap<String, String>, key: &str, value: Option<&String>) {
+    match value {
+        Some(value) => tags.insert(key.to_owned(), value.clone()),
+        None => tags.remove(key),
+    };
+}
+
+fn expect_view(snapshot: &Snapshot, id: ViewId) -> Result<View> {
+    snapshot
+        .view_by_id(id)
+        .map(|view| View::clone(view))
+        .ok_or_else(|| {
+            Error::Internal(format!(
+                "a pending change names view {id}, which the snapshot does not have"
+            ))
+        })
+}
+
+fn drop_of(relation: &Relation) -> Change {
+    match relation {
+        Relation::Table(table) => Change::DropTable(table.id),
+        Relation::View(view) => Change::DropView(view.id),
+    }
+}
+
+/// Names are any text but the empty one and, as in PostgreSQL, text with a NUL. The limit keeps a hostile name from bloating every error.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    const BYTES_MAX: usize = 1024;
+    let reason = if name.is_empty() {
+        "A name has at least one character.".to_owned()
+    } else if name.contains('\0') {
+        "A name cannot contain the character NUL.".to_owned()
+    } else if name.len() > BYTES_MAX {
+        format!("It has {} bytes; {BYTES_MAX} are allowed.", name.len())
+    } else {
+        return Ok(());
+    };
+    Err(Error::InvalidName {
+        name: name.chars().take(64).collect(),
+        reason,
+    })
+}
+
+/// Deletes files that no row of the catalog names. One that cannot be deleted is harmless and found by clean-up later.
+fn delete(files: Vec<PathBuf>) {
+    for file in files {
+        let _ = std::fs::remove_file(file);
+    }
+}
