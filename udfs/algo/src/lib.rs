@@ -18,12 +18,15 @@
 pub mod blocks;
 pub mod clustering;
 mod error;
+pub mod factorization;
 pub mod fusion;
 pub mod host;
 mod parallel;
 mod random;
 mod simd;
+pub mod sparse;
 
 pub use blocks::{BLOCK_ROWS, Blocks, DenseBlocks};
 pub use error::{Error, Result};
 pub use host::{Host, Reservation, Unlimited};
+pub use sparse::{Csr, Duplicates, Pattern};

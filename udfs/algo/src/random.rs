@@ -12,11 +12,6 @@ pub(crate) struct Random {
 }
 
 impl Random {
-    /// The stream of `seed`.
-    pub(crate) fn new(seed: u64) -> Self {
-        Self::stream(seed, 0)
-    }
-
     /// One of 2^64 independent streams of `seed`, for chunks of a parallel loop.
     pub(crate) fn stream(seed: u64, stream: u64) -> Self {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
@@ -87,7 +82,7 @@ mod tests {
 
     #[test]
     fn moments_are_those_of_the_distributions() {
-        let mut random = Random::new(1);
+        let mut random = Random::stream(1, 0);
         let n = 200_000;
         let mean =
             |draw: &mut dyn FnMut() -> f64| (0..n).map(|_| draw()).sum::<f64>() / f64::from(n);

@@ -1,0 +1,330 @@
+//! The least-squares step of implicit ALS: one side's factors, given the other's.
+//!
+//! For a row u with weights w_ui the factors x minimise `sum_i c_ui (p_ui - x y_i)^2 + lambda_u |x|^2`, that is
+//! `(Y^T Y + sum_i (c_ui - 1) y_i y_i^T + lambda_u I) x = sum_i c_ui y_i` over the stored cells i of the row (Hu, Koren and
+//! Volinsky 2008, equation 4, with the shortcut after it).
+
+use std::ops::Deref;
+
+use rayon::prelude::*;
+
+use super::als::Solver;
+use super::cholesky;
+use super::factors::{Factors, LANES, add_outer, add_scaled, dot_lanes};
+use crate::host::{Host, Meter, reserve_for};
+use crate::simd::vectorised;
+use crate::sparse::Csr;
+use crate::{Error, Result};
+
+/// Rows of a task, few because rows differ in length by far.
+const ROWS: usize = 32;
+
+/// Stored cells gathered at a time.
+const BATCH: usize = 64;
+
+/// What a confidence is made of and how strongly factors are held down; see [`super::Als`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weighting {
+    pub(crate) alpha: f32,
+    pub(crate) regularization: f64,
+    pub(crate) nu: f64,
+}
+
+impl Weighting {
+    /// lambda_u of a row whose stored weights are `weights`, of `columns` columns.
+    pub(crate) fn penalty(&self, weights: &[f32], columns: usize) -> f64 {
+        if self.nu == 0.0 {
+            return self.regularization;
+        }
+        let extra: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
+        self.regularization * (f64::from(self.alpha) * extra + columns as f64).powf(self.nu)
+    }
+}
+
+/// One side's factors, prepared for solving for the other's.
+pub(crate) struct Normal<F> {
+    /// The factors, borrowed for an iteration or owned for good.
+    pub(crate) factors: F,
+    /// Y^T Y in f64 for the loss and hard systems, stride x stride.
+    pub(crate) gram: Vec<f64>,
+    /// The same in f32.
+    single: Vec<f32>,
+    pub(crate) weighting: Weighting,
+}
+
+impl<F: Deref<Target = Factors> + Sync> Normal<F> {
+    pub(crate) fn new(factors: F, weighting: Weighting, host: &dyn Host) -> Result<Self> {
+        let gram = factors.gram(host)?;
+        let single = gram.iter().map(|&value| value as f32).collect();
+        Ok(Self {
+            factors,
+            gram,
+            single,
+            weighting,
+        })
+    }
+
+    /// Solves for every row of `cells`, whose columns are the rows of the factors; conjugate gradients start from what `rows`
+    /// holds. A row without cells becomes zero.
+    pub(crate) fn solve_all(
+        &self,
+        cells: &Csr<f32>,
+        rows: &mut Factors,
+        solver: Solver,
+        host: &dyn Host,
+    ) -> Result<()> {
+        let stride = rows.stride;
+        let threads = rayon::current_num_threads();
+        let _memory = reserve_for::<f32>(
+            host,
+            Workspace::values(stride).saturating_mul(threads),
+            "normal equations",
+        )?;
+        rows.values
+            .par_chunks_mut(ROWS * stride)
+            .enumerate()
+            .try_for_each_init(
+                || Workspace::new(stride),
+                |space, (chunk, rows)| {
+                    host.check()?;
+                    let mut meter = Meter::new(host);
+                    for (at, x) in rows.chunks_exact_mut(stride).enumerate() {
+                        let (columns, weights) = cells.row(chunk * ROWS + at);
+                        self.solve(columns, weights, x, solver, space, &mut meter)?;
+                    }
+                    Ok(())
+                },
+            )
+    }
+
+    /// Solves for one row with its stored `columns` and `weights`; `x` is padded.
+    pub(crate) fn solve(
+        &self,
+        columns: &[u32],
+        weights: &[f32],
+        x: &mut [f32],
+        solver: Solver,
+        space: &mut Workspace,
+        meter: &mut Meter<'_>,
+    ) -> Result<()> {
+        if weights.iter().all(|weight| *weight == 0.0) {
+            x.fill(0.0);
+            return Ok(());
+        }
+        match solver {
+            Solver::Cholesky => self.solve_exactly(columns, weights, x, space, meter),
+            Solver::ConjugateGradient { steps } => {
+                let steps = steps.get();
+                meter.spend(steps * x.len() * (x.len() + 2 * columns.len()))?;
+                self.descend(columns, weights, x, steps, space);
+                Ok(())
+            }
+        }
+    }
+
+    fn solve_exactly(
+        &self,
+        columns: &[u32],
+        weights: &[f32],
+        x: &mut [f32],
+        space: &mut Workspace,
+        meter: &mut Meter<'_>,
+    ) -> Result<()> {
+        let stride = x.len();
+        let width = self.factors.width;
+        let alpha = self.weighting.alpha;
+        let penalty = self.weighting.penalty(weights, self.factors.rows);
+        space.matrix.copy_from_slice(&self.single);
+        for k in 0..width {
+            space.matrix[k * (stride + 1)] += penalty as f32;
+        }
+        x.fill(0.0);
+        for (columns, weights) in columns.chunks(BATCH).zip(weights.chunks(BATCH)) {
+            meter.spend(columns.len() * stride * (stride + LANES) / 8)?;
+            space.gathered.clear();
+            space.weighted.clear();
+            for (&column, &weight) in columns.iter().zip(weights) {
+                if weight == 0.0 {
+                    continue;
+                }
+                let y = self.factors.row(column as usize);
+                let extra = alpha * weight;
+                add_scaled(x, 1.0 + extra, y);
+                space.gathered.extend_from_slice(y);
+                space.weighted.extend(y.iter().map(|value| extra * value));
+            }
+            add_outer(&space.weighted, &space.gathered, stride, &mut space.matrix);
+        }
+        space.right.copy_from_slice(x);
+        if cholesky::solve(&mut space.matrix, x, width, meter)? {
+            return Ok(());
+        }
+        self.solve_in_double(columns, weights, x, penalty, meter)
+    }
+
+    /// The same system put together and solved in f64: slow, and only for rows that f32 finds singular, where the penalty is
+    /// many orders below the confidences.
+    fn solve_in_double(
+        &self,
+        columns: &[u32],
+        weights: &[f32],
+        x: &mut [f32],
+        penalty: f64,
+        meter: &mut Meter<'_>,
+    ) -> Result<()> {
+        let (stride, width) = (x.len(), self.factors.width);
+        let mut matrix = Vec::with_capacity(width * width);
+        for (i, row) in self.gram.chunks_exact(stride).take(width).enumerate() {
+            matrix.extend_from_slice(&row[..width]);
+            matrix[i * (width + 1)] += penalty;
+        }
+        let mut right = vec![0.0_f64; width];
+        for (&column, &weight) in columns.iter().zip(weights).filter(|cell| *cell.1 != 0.0) {
+            meter.spend(width * width)?;
+            let y = &self.factors.row(column as usize)[..width];
+            let extra = f64::from(self.weighting.alpha) * f64::from(weight);
+            for (i, &yi) in y.iter().enumerate() {
+                right[i] += (1.0 + extra) * f64::from(yi);
+                for (j, &yj) in y.iter().enumerate() {
+                    matrix[i * width + j] += extra * f64::from(yi) * f64::from(yj);
+                }
+            }
+        }
+        if !cholesky::solve_double(&mut matrix, &mut right, meter)? {
+            return Err(Error::data(
+                "the least-squares system of a user or an item is singular",
+                "Raise \"regularization\" or lower the weights.",
+            ));
+        }
+        x.fill(0.0);
+        for (to, from) in x.iter_mut().zip(right) {
+            *to = from as f32;
+        }
+        Ok(())
+    }
+
+    /// `steps` steps of conjugate gradients from the x given (Takacs, Pilaszy and Tikk 2011), without forming the matrix.
+    fn descend(
+        &self,
+        columns: &[u32],
+        weights: &[f32],
+        x: &mut [f32],
+        steps: usize,
+        space: &mut Workspace,
+    ) {
+        let penalty = self.weighting.penalty(weights, self.factors.rows) as f32;
+        descend(
+            Row {
+                factors: &self.factors.values,
+                gram: &self.single,
+                columns,
+                weights,
+                alpha: self.weighting.alpha,
+                penalty,
+            },
+            x,
+            steps,
+            &mut space.right,
+            &mut space.direction,
+            &mut space.product,
+        );
+    }
+}
+
+/// Room for one row's system, reused from row to row.
+pub(crate) struct Workspace {
+    matrix: Vec<f32>,
+    gathered: Vec<f32>,
+    weighted: Vec<f32>,
+    right: Vec<f32>,
+    direction: Vec<f32>,
+    product: Vec<f32>,
+}
+
+impl Workspace {
+    pub(crate) fn new(stride: usize) -> Self {
+        Self {
+            matrix: vec![0.0; stride * stride],
+            gathered: Vec::with_capacity(BATCH * stride),
+            weighted: Vec::with_capacity(BATCH * stride),
+            right: vec![0.0; stride],
+            direction: vec![0.0; stride],
+            product: vec![0.0; stride],
+        }
+    }
+
+    fn values(stride: usize) -> usize {
+        stride
+            .saturating_mul(stride)
+            .saturating_add((2 * BATCH + 3) * stride)
+    }
+}
+
+/// One row's system as an operator.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    factors: &'a [f32],
+    gram: &'a [f32],
+    columns: &'a [u32],
+    weights: &'a [f32],
+    alpha: f32,
+    penalty: f32,
+}
+
+impl Row<'_> {
+    /// `to = (Y^T Y + lambda I) v + sum_i s_i y_i` with `s_i = each(w_i, y_i v)`.
+    #[inline(always)]
+    fn apply(&self, v: &[f32], to: &mut [f32], each: impl Fn(f32, f32) -> f32) {
+        let stride = v.len();
+        for (to, v) in to.iter_mut().zip(v) {
+            *to = self.penalty * v;
+        }
+        for (&v, row) in v.iter().zip(self.gram.chunks_exact(stride)) {
+            if v != 0.0 {
+                add_scaled(to, v, row);
+            }
+        }
+        for (&column, &weight) in self.columns.iter().zip(self.weights) {
+            if weight == 0.0 {
+                continue;
+            }
+            let y = &self.factors[column as usize * stride..][..stride];
+            add_scaled(to, each(self.alpha * weight, dot_lanes(y, v)), y);
+        }
+    }
+}
+
+vectorised! {
+    fn descend<'a>(
+        row: Row<'a>,
+        x: &'a mut [f32],
+        steps: usize,
+        residual: &'a mut [f32],
+        direction: &'a mut [f32],
+        product: &'a mut [f32],
+    ) -> () {
+        // Residual b - A x, where the part of each cell is c - (c - 1) y x.
+        row.apply(x, residual, |extra, yx| extra * yx - (1.0 + extra));
+        for value in residual.iter_mut() {
+            *value = -*value;
+        }
+        direction.copy_from_slice(residual);
+        let mut square = dot_lanes(residual, residual);
+        for _ in 0..steps {
+            // Below this the row is solved to the precision of f32; a division would make noise of it.
+            if square < 1e-20 {
+                break;
+            }
+            row.apply(direction, product, |extra, yp| extra * yp);
+            let step = square / dot_lanes(direction, product);
+            add_scaled(x, step, direction);
+            add_scaled(residual, -step, product);
+            let next = dot_lanes(residual, residual);
+            let keep = next / square;
+            for (direction, residual) in direction.iter_mut().zip(residual.iter()) {
+                *direction = keep.mul_add(*direction, *residual);
+            }
+            square = next;
+        }
+    }
+}
