@@ -1,1 +1,10 @@
+//! The tests that need the whole program, in one binary: every further one would link the engine
+//! once more.
+//!
+//! `slt_runner` runs the SQL files below `slt/` against a served warehouse; SQL behaviour is tested
+//! there. `tidy` reads the sources. Other clients are tried by the scripts below `clients/`, which
+//! `tests/run` starts.
 
+mod served;
+mod slt_runner;
+mod tidy;

@@ -1,0 +1,162 @@
+"""The command line: what each command prints, its exit codes, and what it refuses."""
+
+import json
+import re
+import socket
+import time
+
+from harness import check, holds, same, served, tributary, warehouse
+
+
+@check("init: the warehouse, its superuser and the password's file")
+def init():
+    with warehouse() as made:
+        names = {path.name for path in made.directory.iterdir()}
+        same({"catalog.sqlite", "data", "password"} - names, set(), "files that are missing")
+        same((made.directory / "password").stat().st_mode & 0o777, 0o600)
+        same(len(made.password) >= 16, True, "the length of the password")
+        again = tributary("init", made.directory)
+        same(again.returncode != 0, True, "a second init")
+        holds(again.stderr, str(made.directory), "already")
+        same((made.directory / "password").read_text().rstrip("\n"), made.password)
+
+
+@check("init: the user and the password that are asked for")
+def init_with_password():
+    with warehouse() as made:
+        file = made.folder / "given"
+        file.write_text("correct horse battery staple\n")
+        other = made.folder / "other"
+        same(tributary("init", other, "--user", "anna", "--password-file", file).returncode, 0)
+        made.directory, made.password = other, "correct horse battery staple"
+        made.serve()
+        holds(made.url, "//anna@127.0.0.1:")
+        same(made.rows("SELECT current_user"), [("anna",)])
+
+
+@check("serve: a directory that is not a warehouse is left alone")
+def not_a_warehouse():
+    with warehouse() as made:
+        empty, other = made.folder / "empty", made.folder / "other"
+        empty.mkdir()
+        other.mkdir()
+        (other / "notes.txt").write_text("mine")
+        broken = made.folder / "broken"
+        broken.mkdir()
+        (broken / "catalog.sqlite").write_text("not a database, but long enough to be read as one. " * 40)
+        before = {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
+        for directory in (made.folder / "absent", empty, other, broken, other / "notes.txt"):
+            for command in (["serve", directory, "--listen", "127.0.0.1:0"], ["sql", directory, "-c", "SELECT 1"]):
+                ended = tributary(*command)
+                same(ended.returncode != 0, True, f"{command} succeeds")
+                holds(ended.stderr, str(directory))
+                same(ended.stdout, "")
+        after = {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
+        same(after, before, "the files")
+        same(list(empty.iterdir()), [])
+
+
+@check("serve: a port that is taken, an address that is not local, an option that is unknown")
+def listen_refused():
+    with served() as made:
+        taken = tributary("serve", made.directory, "--listen", f"127.0.0.1:{made.port}")
+        same(taken.returncode != 0, True)
+        holds(taken.stderr, f"127.0.0.1:{made.port}", "in use")
+        same(taken.stdout, "")
+        same(made.rows("SELECT 1"), [(1,)])
+    with warehouse() as made:
+        public = tributary("serve", made.directory, "--listen", "0.0.0.0:0", timeout=20)
+        same(public.returncode != 0, True, "listening on every address without TLS")
+        holds(public.stderr.lower(), "tls")
+        public = tributary("serve", made.directory, "--listen", "0.0.0.0:0", "--trust", timeout=20)
+        same(public.returncode != 0, True, "listening on every address without passwords")
+        unknown = tributary("serve", made.directory, "--colour", "blue")
+        same(unknown.returncode, 2)
+        holds(unknown.stderr, "--colour")
+
+
+@check("serve: SIGTERM ends it cleanly, with clients connected")
+def terminated():
+    with served() as made:
+        connection = made.connect()
+        connection.execute("CREATE TABLE t AS SELECT 1 AS n")
+        same(made.stop(), 0, "the exit code")
+        port = int(connection.info.port)
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except ConnectionRefusedError:
+            pass
+        else:
+            raise AssertionError("something listens on the port still")
+        made.serve()
+        same(made.rows("SELECT n FROM t"), [(1,)])
+
+
+@check("serve: what was acknowledged before kill -9 is there after it")
+def killed():
+    with served() as made:
+        connection = made.connect()
+        connection.execute("CREATE TABLE t (n bigint)")
+        for turn in range(5):
+            connection.execute(f"INSERT INTO t VALUES ({turn})")
+            connection.pgconn.send_query(b"INSERT INTO t SELECT 1000 + g FROM generate_series(1, 3000000) AS s (g)")
+            connection.pgconn.flush()
+            time.sleep(0.02 * turn)
+            made.kill()
+            began = time.monotonic()
+            made.serve()
+            took = time.monotonic() - began
+            if took > 5:
+                raise AssertionError(f"the start took {took:.1f} s")
+            connection = made.connect()
+            small = connection.execute("SELECT count(*), count(DISTINCT n) FROM t WHERE n < 1000").fetchone()
+            same(small, (turn + 1, turn + 1))
+            many = connection.execute("SELECT count(*) FROM t WHERE n > 1000").fetchone()[0]
+            same(many % 3_000_000, 0, "rows of the statements that were cut off")
+
+
+@check("sql: results as table, csv and json, with and without a server")
+def sql_formats():
+    query = "SELECT * FROM (VALUES (1, 'a,b'), (2, NULL)) AS t (n, word) ORDER BY n"
+    with served() as made:
+        for _ in range(2):
+            table = tributary("sql", made.directory, "-c", query)
+            same(table.returncode, 0, table.stderr)
+            holds(table.stdout, "n", "word", "a,b")
+            csv = tributary("sql", made.directory, "--format", "csv", "-c", query)
+            same(csv.stdout, 'n,word\n1,"a,b"\n2,\n')
+            rows = tributary("sql", made.directory, "--format", "json", "-c", query)
+            same(json.loads(rows.stdout), [{"n": 1, "word": "a,b"}, {"n": 2, "word": None}])
+            if made.server:
+                # Written here, seen there.
+                same(tributary("sql", made.directory, "-c", "CREATE TABLE beside AS SELECT 5 AS n").returncode, 0)
+                same(made.rows("SELECT n FROM beside"), [(5,)])
+                made.stop()
+
+
+@check("sql: a script stops at its first error, and says where it is")
+def sql_script():
+    with warehouse() as made:
+        script = made.folder / "job.sql"
+        script.write_text("CREATE TABLE t AS SELECT 1 AS n;\n\nSELECT n\nFROM nowhere;\nDROP TABLE t;\n")
+        ended = tributary("sql", made.directory, "-f", script)
+        same(ended.returncode, 3)
+        holds(ended.stderr, "job.sql:", "42P01", '"nowhere" does not exist')
+        kept = tributary("sql", made.directory, "--format", "csv", "-c", "SELECT n FROM t")
+        same(kept.stdout, "n\n1\n")
+        script.write_text("CREATE TABLE u AS SELECT 1 AS n;\nSELECT 1 FROM nowhere;\n")
+        same(tributary("sql", made.directory, "--single-transaction", "-f", script).returncode, 3)
+        same(tributary("sql", made.directory, "-c", "SELECT * FROM u").returncode, 3)
+        variable = tributary("sql", made.directory, "--format", "csv", "-v", "who=o'clock", "-c", "SELECT :'who' AS w")
+        same(variable.stdout, "w\no'clock\n")
+
+
+@check("--help names every command, and --version the version")
+def help_text():
+    helped = tributary("--help")
+    same(helped.returncode, 0)
+    holds(helped.stdout, "init", "serve", "sql", "ingest", "check", "demo")
+    version = tributary("--version")
+    same(bool(re.fullmatch(r"tributary \d+\.\d+\.\d+\n", version.stdout)), True, version.stdout)
+    same(tributary("no-such-command").returncode, 2)
+    same(tributary().returncode, 2)
