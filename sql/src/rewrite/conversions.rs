@@ -1,0 +1,230 @@
+//! Conversions that depend on types: of literals to the type they are compared with, of OID aliases to names.
+//!
+//! In PostgreSQL a literal has no type of its own; it takes the type of what it meets. [`expr_planner`] does that where
+//! the engine has no conversion from text: arrays and booleans. [`convert`] makes names of OID aliases (`regclass`, ...)
+//! where they are cast to text, and [`present`] does so in the result that a client sees.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::metadata::FieldMetadata;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DFSchema, Result as DataFusionResult, ScalarValue};
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ScalarUDF,
+};
+use sqlparser::ast::BinaryOperator;
+
+use crate::error::Result;
+use crate::pgtype::{self, PG_TYPE};
+use crate::system::{ReferenceKind, array_functions::array_in};
+
+/// Gives text literals the type of the array or boolean they are compared with.
+pub fn expr_planner() -> Arc<dyn ExprPlanner> {
+    Arc::new(LiteralPlanner)
+}
+
+#[derive(Debug)]
+struct LiteralPlanner;
+
+impl ExprPlanner for LiteralPlanner {
+    fn plan_binary_op(
+        &self,
+        expr: RawBinaryExpr,
+        schema: &DFSchema,
+    ) -> DataFusionResult<PlannerResult<RawBinaryExpr>> {
+        let RawBinaryExpr { op, left, right } = expr;
+        let takes_type = matches!(
+            op,
+            BinaryOperator::Eq
+                | BinaryOperator::NotEq
+                | BinaryOperator::Lt
+                | BinaryOperator::LtEq
+                | BinaryOperator::Gt
+                | BinaryOperator::GtEq
+                | BinaryOperator::AtArrow
+                | BinaryOperator::ArrowAt
+                | BinaryOperator::StringConcat
+        );
+        if !takes_type || is_text_literal(&left) == is_text_literal(&right) {
+            return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
+        }
+        let left_as = literal_as(&left, &right, &op, schema)?;
+        let right_as = literal_as(&right, &left, &op, schema)?;
+        Ok(PlannerResult::Original(RawBinaryExpr {
+            op,
+            left: left_as.unwrap_or(left),
+            right: right_as.unwrap_or(right),
+        }))
+    }
+}
+
+/// `literal` with the type of `other`, where it is a text literal and that type needs it.
+fn literal_as(
+    literal: &Expr,
+    other: &Expr,
+    op: &BinaryOperator,
+    schema: &DFSchema,
+) -> DataFusionResult<Option<Expr>> {
+    if !is_text_literal(literal) {
+        return Ok(None);
+    }
+    let (_, field) = other.to_field(schema)?;
+    Ok(match field.data_type() {
+        DataType::List(_) => Some(call(Arc::new(array_in(unnamed(&field))), literal.clone())),
+        DataType::Boolean if *op != BinaryOperator::StringConcat => Some(Expr::Cast(Cast::new(
+            Box::new(literal.clone()),
+            DataType::Boolean,
+        ))),
+        _ => None,
+    })
+}
+
+fn is_text_literal(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(ScalarValue::Utf8(Some(_)), _))
+}
+
+fn unnamed(field: &Field) -> FieldRef {
+    Arc::new(field.clone().with_name("array").with_nullable(true))
+}
+
+fn call(function: Arc<ScalarUDF>, argument: Expr) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![argument]))
+}
+
+/// Makes the casts of a plan PostgreSQL's: an OID alias cast to text is the name of the object, a text cast to an array
+/// is read as one, and a text literal compared with an OID alias is the name of an object.
+///
+/// # Errors
+/// Of the engine, for an expression without a type.
+pub fn convert(
+    plan: LogicalPlan,
+    functions: &HashMap<String, Arc<ScalarUDF>>,
+) -> Result<LogicalPlan> {
+    let converted = plan.transform_up_with_subqueries(|node| {
+        let mut schema = merge_schema(&node.inputs());
+        if let LogicalPlan::TableScan(scan) = &node {
+            schema.merge(&scan.projected_schema);
+        }
+        let names = NamePreserver::new(&node);
+        let converted = node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let converted = expr.transform_up(|expr| convert_expr(expr, &schema, functions))?;
+            Ok(converted.update_data(|expr| name.restore(expr)))
+        })?;
+        if converted.transformed {
+            converted.map_data(LogicalPlan::recompute_schema)
+        } else {
+            Ok(converted)
+        }
+    });
+    Ok(converted.data()?)
+}
+
+fn convert_expr(
+    expr: Expr,
+    schema: &DFSchema,
+    functions: &HashMap<String, Arc<ScalarUDF>>,
+) -> DataFusionResult<Transformed<Expr>> {
+    match expr {
+        Expr::Cast(Cast { expr: inner, field }) => {
+            // Only these targets differ from the engine's cast; the type of the operand is asked for last.
+            let function = match field.data_type() {
+                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+                    let (_, source) = inner.to_field(schema)?;
+                    output(&source, functions)
+                }
+                DataType::List(_) => {
+                    let (_, source) = inner.to_field(schema)?;
+                    let is_text = source.data_type() == &DataType::Utf8;
+                    is_text.then(|| Arc::new(array_in(unnamed(&field))))
+                }
+                _ => None,
+            };
+            Ok(match function {
+                Some(function) => Transformed::yes(Expr::Cast(Cast {
+                    expr: Box::new(call(function, *inner)),
+                    field,
+                })),
+                None => Transformed::no(Expr::Cast(Cast { expr: inner, field })),
+            })
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if op.is_comparison_operator() && is_text_literal(&left) != is_text_literal(&right) =>
+        {
+            let left_as = named_object(&left, &right, schema, functions)?;
+            let right_as = named_object(&right, &left, schema, functions)?;
+            let changed = left_as.is_some() || right_as.is_some();
+            let expr = Expr::BinaryExpr(BinaryExpr {
+                left: left_as.map_or(left, Box::new),
+                op,
+                right: right_as.map_or(right, Box::new),
+            });
+            Ok(Transformed::new_transformed(expr, changed))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+/// The function that writes the names of an OID alias.
+fn output(field: &Field, functions: &HashMap<String, Arc<ScalarUDF>>) -> Option<Arc<ScalarUDF>> {
+    functions.get(reference(field)?.output()).cloned()
+}
+
+fn reference(field: &Field) -> Option<ReferenceKind> {
+    if field.data_type() != &DataType::UInt32 {
+        return None;
+    }
+    ReferenceKind::of_type(pgtype::of_field(field).name)
+}
+
+fn named_object(
+    literal: &Expr,
+    other: &Expr,
+    schema: &DFSchema,
+    functions: &HashMap<String, Arc<ScalarUDF>>,
+) -> DataFusionResult<Option<Expr>> {
+    if !is_text_literal(literal) {
+        return Ok(None);
+    }
+    let (_, field) = other.to_field(schema)?;
+    let cast = reference(&field).and_then(|kind| functions.get(kind.cast()));
+    Ok(cast.map(|function| call(Arc::clone(function), literal.clone())))
+}
+
+/// The result of a query as a client sees it: OID aliases as the names of their objects, still of their type.
+///
+/// # Errors
+/// Of the engine.
+pub fn present(
+    plan: LogicalPlan,
+    functions: &HashMap<String, Arc<ScalarUDF>>,
+) -> Result<LogicalPlan> {
+    let mut fields = plan.schema().fields().iter();
+    if !fields.any(|field| reference(field).is_some()) {
+        return Ok(plan);
+    }
+    let columns: Vec<Expr> = plan
+        .schema()
+        .iter()
+        .map(|(qualifier, field)| {
+            let column = Expr::from((qualifier, field));
+            let Some(function) = output(field, functions) else {
+                return column;
+            };
+            let type_name = pgtype::of_field(field).name.to_owned();
+            let metadata = HashMap::from([(PG_TYPE.to_owned(), type_name)]);
+            call(function, column).alias_qualified_with_metadata(
+                qualifier.cloned(),
+                field.name(),
+                Some(FieldMetadata::from(metadata)),
+            )
+        })
+        .collect();
+    Ok(LogicalPlanBuilder::from(plan).project(columns)?.build()?)
+}

@@ -1,0 +1,191 @@
+//! The list of system relations: name, oid, kind and columns of each, as in PostgreSQL 15.
+//!
+//! `relations.txt` has one entry a relation: `schema.name oid kind`, then indented `column type` pairs, `!` marking NOT
+//! NULL. Domains of `information_schema` are given as their base types, which is what clients receive.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+
+use super::names::quote_ident;
+use crate::pgtype::{self, PgType};
+
+/// A system relation.
+#[derive(Debug)]
+pub(super) struct Definition {
+    /// `pg_catalog` or `information_schema`.
+    pub schema: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Its oid in PostgreSQL 15.
+    pub oid: u32,
+    /// `r` for a table, `v` for a view.
+    pub kind: char,
+    /// Its columns.
+    pub columns: Vec<ColumnDefinition>,
+    /// The columns as Arrow fields.
+    pub arrow_schema: SchemaRef,
+}
+
+/// A column of a system relation.
+#[derive(Debug)]
+pub(super) struct ColumnDefinition {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub pg_type: &'static PgType,
+    /// Whether it is declared NOT NULL.
+    pub not_null: bool,
+}
+
+impl Definition {
+    /// The position of a column.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// The query of the file in `sql/views`, if the relation has one.
+    pub fn view_source(&self) -> Option<&'static str> {
+        VIEWS
+            .iter()
+            .find(|(schema, name, _)| *schema == self.schema && *name == self.name)
+            .map(|(_, _, query)| *query)
+    }
+
+    /// The query that gives the relation its declared columns and types; `None` where it is not a view over others.
+    pub fn view_query(&self) -> Option<String> {
+        let source = self.view_source()?;
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| {
+                let name = quote_ident(column.name);
+                let (element, brackets) = match column.pg_type.element() {
+                    Some(element) if column.pg_type.is_array() => (element, "[]"),
+                    _ => (column.pg_type, ""),
+                };
+                format!(
+                    "CAST({name} AS pg_catalog.\"{}\"{brackets}) AS {name}",
+                    element.name
+                )
+            })
+            .collect();
+        Some(format!(
+            "SELECT {} FROM ({source}) AS view",
+            columns.join(", ")
+        ))
+    }
+}
+
+/// The views that are written in SQL.
+const VIEWS: &[(&str, &str, &str)] = &[];
+
+/// The relation of that name.
+pub(super) fn find(schema: &str, name: &str) -> Option<&'static Definition> {
+    static BY_NAME: LazyLock<HashMap<(&'static str, &'static str), &'static Definition>> =
+        LazyLock::new(|| all().iter().map(|d| ((d.schema, d.name), d)).collect());
+    BY_NAME.get(&(schema, name)).copied()
+}
+
+/// All relations, in the order of the list.
+pub(super) fn all() -> &'static [Definition] {
+    static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| parse(include_str!("relations.txt")));
+    &ALL
+}
+
+/// Reads the list. A line that does not parse gives no relation or column; the tests check that there is none.
+fn parse(list: &'static str) -> Vec<Definition> {
+    let mut definitions: Vec<Definition> = Vec::new();
+    for line in list.lines() {
+        if line.starts_with(' ') {
+            if let Some(definition) = definitions.last_mut() {
+                let columns = line.split(',').filter_map(column);
+                definition.columns.extend(columns);
+            }
+        } else if let Some(definition) = header(line) {
+            definitions.push(definition);
+        }
+    }
+    for definition in &mut definitions {
+        let fields: Vec<Field> = definition
+            .columns
+            .iter()
+            .filter_map(|column| {
+                let field = pgtype::field(column.name, column.pg_type)?;
+                Some(field.with_nullable(!column.not_null))
+            })
+            .collect();
+        definition.arrow_schema = Arc::new(Schema::new(fields));
+    }
+    definitions
+}
+
+fn header(line: &'static str) -> Option<Definition> {
+    let mut words = line.split_whitespace();
+    let (schema, name) = words.next()?.split_once('.')?;
+    Some(Definition {
+        schema,
+        name,
+        oid: words.next()?.parse().ok()?,
+        kind: words.next()?.chars().next()?,
+        columns: Vec::new(),
+        arrow_schema: Arc::new(Schema::empty()),
+    })
+}
+
+fn column(text: &'static str) -> Option<ColumnDefinition> {
+    let (name, type_name) = text.trim().split_once(' ')?;
+    let pg_type = pgtype::by_name(type_name.trim_end_matches('!'))?;
+    Some(ColumnDefinition {
+        name,
+        pg_type,
+        not_null: type_name.ends_with('!'),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_list_is_read() {
+        let list = include_str!("relations.txt");
+        let headers = list.lines().filter(|line| !line.starts_with(' ')).count();
+        assert_eq!(all().len(), headers);
+        let columns: usize = list
+            .lines()
+            .filter(|line| line.starts_with(' '))
+            .map(|line| line.split(',').filter(|part| !part.trim().is_empty()).count())
+            .sum();
+        let read: usize = all().iter().map(|d| d.columns.len()).sum();
+        assert_eq!(read, columns);
+    }
+
+    #[test]
+    fn every_column_has_values_of_its_type() {
+        for definition in all() {
+            assert_eq!(
+                definition.columns.len(),
+                definition.arrow_schema.fields().len(),
+                "{}.{}",
+                definition.schema,
+                definition.name
+            );
+            for (column, field) in definition.columns.iter().zip(definition.arrow_schema.fields()) {
+                assert_eq!(pgtype::of_field(field), column.pg_type);
+            }
+        }
+    }
+
+    #[test]
+    fn names_and_oids_are_unique() {
+        let oids: HashSet<u32> = all().iter().map(|d| d.oid).collect();
+        assert_eq!(oids.len(), all().len());
+        for (schema, name, _) in VIEWS {
+            assert!(find(schema, name).is_some_and(|d| d.kind == 'v'), "{schema}.{name}");
+        }
+    }
+}
