@@ -24,6 +24,9 @@ pub struct IdColumn<'a> {
     pub values: usize,
     /// At most so many distinct values of this identifier in an entity; `None` for no limit.
     pub max_values: Option<usize>,
+    /// Whether records with the same value are joined. Otherwise the column only counts for `max_values`, and
+    /// [`Stitch::max_records_per_value`] is not about it.
+    pub links: bool,
 }
 
 /// The guards of the identity graph.
@@ -122,13 +125,15 @@ impl Stitch {
             .iter()
             .map(|id| Holders::of(id, host))
             .collect::<Result<Vec<Holders>>>()?;
-        let ignored = self.ignored(&columns);
+        let ignored = self.ignored(ids, &columns);
 
         let mut graph = Graph::new(records, ids, &columns, self, host)?;
         let total = ids.len() as u64;
         for (id, column) in columns.iter().enumerate() {
             host.progress("identity graph", id as u64, total, None);
-            graph.join_holders(id as u32, column, host)?;
+            if ids.get(id).is_some_and(|id| id.links) {
+                graph.join_holders(id as u32, column, host)?;
+            }
         }
         host.progress("identity graph", total, total, None);
         graph.finish(records, ignored, host)
@@ -145,7 +150,7 @@ impl Stitch {
         };
         at_least_two("max_records_per_value", self.max_records_per_value)?;
         at_least_two("max_records_per_entity", self.max_records_per_entity)?;
-        if ids.is_empty() {
+        if !ids.iter().any(|id| id.links) {
             return Err(Error::parameter(
                 "ids",
                 "\"ids\" names no column",
@@ -178,9 +183,10 @@ impl Stitch {
             .is_none_or(|most| holders <= most)
     }
 
-    fn ignored(&self, columns: &[Holders]) -> Vec<IgnoredValue> {
+    fn ignored(&self, ids: &[IdColumn<'_>], columns: &[Holders]) -> Vec<IgnoredValue> {
         let mut ignored = Vec::new();
-        for (id, column) in columns.iter().enumerate() {
+        let linking = |(id, _): &(usize, _)| ids.get(*id).is_some_and(|id| id.links);
+        for (id, column) in columns.iter().enumerate().filter(linking) {
             let start = ignored.len();
             for code in 0..column.values() {
                 let records = column.of_value(code).len();
@@ -277,14 +283,7 @@ impl<'a> Graph<'a> {
         let mut caps = Vec::new();
         for (id, (column, holders)) in ids.iter().zip(columns).enumerate() {
             if let Some(most) = column.max_values {
-                caps.push(Cap::new(
-                    id as u32,
-                    most,
-                    column.codes,
-                    holders,
-                    guards,
-                    host,
-                )?);
+                caps.push(Cap::new(id as u32, most, column, holders, guards, host)?);
             }
         }
         Ok(Self {
@@ -432,17 +431,21 @@ impl Cap {
     fn new(
         id: u32,
         most: usize,
-        codes: &[u32],
+        column: &IdColumn<'_>,
         holders: &Holders,
         guards: &Stitch,
         host: &dyn Host,
     ) -> Result<Self> {
-        let memory = reserve_for::<u32>(host, codes.len(), "distinct values of the entities")?;
-        let values = codes
+        let memory =
+            reserve_for::<u32>(host, column.codes.len(), "distinct values of the entities")?;
+        let values = column
+            .codes
             .iter()
             .map(|&code| match code {
                 NULL => NULL,
-                code if guards.links(holders.of_value(code as usize).len()) => code,
+                code if !column.links || guards.links(holders.of_value(code as usize).len()) => {
+                    code
+                }
                 _ => NULL,
             })
             .collect();

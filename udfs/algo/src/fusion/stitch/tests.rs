@@ -30,6 +30,7 @@ fn run(guards: &Stitch, columns: &[(&[&str], Option<usize>)]) -> Stitched {
             codes,
             values: *values,
             max_values: *most,
+            links: true,
         })
         .collect();
     let records = columns.first().map_or(0, |(values, _)| values.len());
@@ -166,6 +167,7 @@ fn refuses_guards_that_forbid_everything() {
         codes: &[0, 0],
         values: 1,
         max_values: None,
+        links: true,
     };
     let text = |guards: Stitch, ids: &[IdColumn<'_>]| {
         guards.fit(2, ids, &Unlimited).unwrap_err().to_string()
@@ -189,6 +191,7 @@ fn refuses_guards_that_forbid_everything() {
     assert_eq!(text(Stitch::default(), &[]), "\"ids\" names no column");
     let capped = IdColumn {
         max_values: Some(0),
+        links: true,
         ..id
     };
     assert_eq!(
@@ -218,6 +221,7 @@ fn fit(guards: &Stitch, columns: &[Vec<u32>], max_values: Option<usize>) -> Stit
             codes,
             values: 12,
             max_values: max_values.filter(|_| at == 0),
+            links: true,
         })
         .collect();
     guards.fit(40, &ids, &Unlimited).unwrap()
@@ -309,4 +313,34 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_column_that_does_not_link_still_caps() {
+    // All three share an e-mail; the tax numbers 1 and 2 may not meet, and the shared 1 joins nobody by itself.
+    let (mails, mail_values) = codes(&["a@x", "a@x", "a@x", "b@x"]);
+    let (numbers, number_values) = codes(&["1", "2", "", "1"]);
+    let ids = [
+        IdColumn {
+            codes: &mails,
+            values: mail_values,
+            max_values: None,
+            links: true,
+        },
+        IdColumn {
+            codes: &numbers,
+            values: number_values,
+            max_values: Some(1),
+            links: false,
+        },
+    ];
+    let guards = Stitch {
+        max_records_per_value: Some(3),
+        ..Stitch::default()
+    };
+    let found = guards.fit(4, &ids, &Unlimited).unwrap();
+    assert_eq!(found.entity, [0, 1, 0, 3]);
+    assert_eq!(found.refusals.len(), 1);
+    assert_eq!(found.refusals[0].rule, Rule::MaxValues(1));
+    assert!(guards.fit(4, &ids[1..], &Unlimited).is_err());
 }
