@@ -18,11 +18,13 @@
 pub mod blocks;
 pub mod clustering;
 mod error;
+pub mod evaluate;
 pub mod factorization;
 pub mod fusion;
 pub mod host;
 mod parallel;
 mod random;
+pub mod recommend;
 mod simd;
 pub mod sparse;
 
