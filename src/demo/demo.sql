@@ -140,7 +140,7 @@ FROM ml.evaluate_ranking(
     (SELECT * FROM ml.recommend('recs_model', k => 20)),
     truth => december,
     user_id => 'unified_id', item_id => 'product_id', k => ARRAY[10])
-WHERE metric IN ('precision', 'recall', 'ndcg', 'hit_rate')
+WHERE metric IN ('precision_at_k', 'recall_at_k', 'ndcg_at_k', 'hit_rate_at_k')
 ORDER BY metric;
 
 -- The same for a list of best sellers, without what the customer has already: the least a model must beat.
@@ -161,7 +161,7 @@ FROM ml.evaluate_ranking(
      WHERE s.product_id IS NULL),
     truth => december,
     user_id => 'unified_id', item_id => 'product_id', k => ARRAY[10])
-WHERE metric IN ('precision', 'recall', 'ndcg', 'hit_rate')
+WHERE metric IN ('precision_at_k', 'recall_at_k', 'ndcg_at_k', 'hit_rate_at_k')
 ORDER BY metric;
 
 -- # Segments

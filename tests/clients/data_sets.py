@@ -33,7 +33,7 @@ def cdnow():
             " parts[3]::integer AS cds, parts[4]::decimal(10,2) AS amount"
             " FROM (SELECT regexp_split_to_array(trim(line), ' +') AS parts"
             f" FROM read_csv('{text}', columns = {{'line': 'varchar'}}, header = false, delim = '\\t'))"
-            " WHERE len(parts) = 4"
+            " WHERE parts[1] <> 'customer_id'"
         )
         file = to_parquet(query, made.folder / "cdnow.parquet")
         connection.execute(f"COPY cdnow FROM '{file}' (FORMAT parquet)")
@@ -101,7 +101,7 @@ def movielens():
             return total / len(truth)
 
         ours = ndcg(given)
-        same(abs(said["ndcg"] - ours) < 1e-9, True, f"ndcg {ours}, {said}")
+        same(abs(said["ndcg_at_k"] - ours) < 1e-9, True, f"ndcg {ours}, {said}")
         same(any(set(items) & seen[user] for user, items in given.items()), False, "films seen before are recommended")
         if ours < 1.15 * ndcg(baseline):
             raise AssertionError(f"nDCG@10 {ours:.4f}, of the most popular {ndcg(baseline):.4f}")
