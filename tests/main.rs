@@ -5,6 +5,13 @@
 //! there. `tidy` reads the sources. Other clients are tried by the scripts below `clients/`, which
 //! `tests/run` starts.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on ends by saying where"
+)]
+
 mod served;
 mod slt_runner;
 mod tidy;
+mod wire;

@@ -4,16 +4,18 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::str::FromStr;
 
 use tempfile::TempDir;
-use tokio_postgres::{Client, NoTls};
+
+use crate::wire::{Failure, Wire};
 
 /// A served warehouse. It ends, and its directory goes, when this is dropped.
 pub struct Served {
     server: Child,
     directory: TempDir,
-    config: tokio_postgres::Config,
+    address: String,
+    user: String,
+    password: String,
 }
 
 impl Served {
@@ -56,12 +58,17 @@ impl Served {
                 fs::read_to_string(&log).unwrap()
             );
         };
-        let mut config = tokio_postgres::Config::from_str(url).unwrap();
-        config.password(password.trim_end());
+        let (user, address) = url
+            .strip_prefix("postgresql://")
+            .and_then(|url| url.strip_suffix("/tributary"))
+            .and_then(|url| url.split_once('@'))
+            .unwrap();
         Self {
             server,
             directory,
-            config,
+            address: address.to_owned(),
+            user: user.to_owned(),
+            password: password.trim_end().to_owned(),
         }
     }
 
@@ -72,9 +79,9 @@ impl Served {
         scratch
     }
 
-    /// How to connect, with user and password.
-    pub fn config(&self) -> tokio_postgres::Config {
-        self.config.clone()
+    /// A connection as the superuser.
+    pub fn connect(&self) -> Result<Wire, Failure> {
+        Wire::connect(&self.address, &self.user, &self.password)
     }
 
     /// What the server wrote to its log.
@@ -93,13 +100,6 @@ impl Drop for Served {
         self.server.kill().ok();
         self.server.wait().ok();
     }
-}
-
-/// A client, with its connection driven in the background.
-pub async fn connect(config: &tokio_postgres::Config) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = config.connect(NoTls).await?;
-    tokio::spawn(connection);
-    Ok(client)
 }
 
 /// The program under test.

@@ -1,29 +1,27 @@
 //! Runs every `tests/slt/**/*.slt` over the wire, each file against a warehouse of its own.
 //!
-//! The files are in the format of sqllogictest. What is particular here: - A statement runs by the
-//! simple protocol. One that gives rows is described by the extended   protocol first, which is
-//! where the column types come from, so both must agree that it is right. - Types are checked: `I`
-//! whole numbers, `R` other numbers, `T` text, `?` everything else. - NULL is written `NULL`, the
-//! empty string `(empty)`, a line break within a value `\n`. - An error is written as `SQLSTATE:
-//! message`, with `DETAIL:` and `HINT:` on lines of their own, and   is compared whole when it
-//! stands below `----`, as a regular expression behind `error`. - After `control substitution on`,
-//! `$DATA` is `tests/data` and `$SCRATCH` a directory to write to.
+//! The files are in the format of sqllogictest. What is particular here:
+//! - A statement runs by the simple protocol. One that gives rows is described by the extended
+//!   protocol first, and both must name the same columns and types.
+//! - Types are checked: `I` whole numbers, `R` other numbers, `T` text, `?` everything else.
+//! - NULL is written `NULL`, the empty string `(empty)`, a line break within a value `\n`.
+//! - An error is written as `SQLSTATE: message`, with `DETAIL:` and `HINT:` on lines of their own.
+//!   Below `----` it is compared whole, behind `error` as a regular expression.
+//! - After `control substitution on`, `$DATA` is `tests/data` and `$SCRATCH` a directory to write to.
 //!
 //! `TRIBUTARY_SLT=functions/ml_kmeans` runs only files whose path contains that text, and
 //! `TRIBUTARY_SLT_COMPLETE=1` writes what the server answers into the files instead of comparing.
 
 use std::env;
-use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use sqllogictest::{
-    AsyncDB, DBOutput, DefaultColumnType, Runner, default_validator, strict_column_validator,
+    DB, DBOutput, DefaultColumnType, Runner, default_validator, strict_column_validator,
 };
-use tokio_postgres::types::Type;
-use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::served::{Served, connect, root};
+use crate::served::{Served, root};
+use crate::wire::{Column, Failure, Wire};
 
 /// How many files run at once: each has a server of its own.
 const AT_ONCE: usize = 2;
@@ -73,52 +71,35 @@ fn files() -> Vec<PathBuf> {
 }
 
 fn run(file: &Path) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build();
-    runtime.unwrap().block_on(async {
-        let served = Served::start();
-        let config = served.config();
-        let mut runner = Runner::new(|| async {
-            connect(&config)
-                .await
-                .map(|client| Wire { client })
-                .map_err(Failure::from)
-        });
-        runner.set_var(
-            "DATA".into(),
-            root().join("tests/data").display().to_string(),
+    let served = Served::start();
+    let mut runner = Runner::new(|| async { served.connect().map(Connection) });
+    runner.set_var(
+        "DATA".into(),
+        root().join("tests/data").display().to_string(),
+    );
+    runner.set_var("SCRATCH".into(), served.scratch().display().to_string());
+    runner.with_column_validator(strict_column_validator);
+    runner.with_normalizer(trimmed);
+    let outcome = if env::var_os("TRIBUTARY_SLT_COMPLETE").is_some() {
+        let updated = runner.update_test_file(
+            file,
+            " ",
+            default_validator,
+            trimmed,
+            strict_column_validator,
         );
-        runner.set_var("SCRATCH".into(), served.scratch().display().to_string());
-        runner.with_column_validator(strict_column_validator);
-        runner.with_normalizer(trimmed);
-        let outcome = if env::var_os("TRIBUTARY_SLT_COMPLETE").is_some() {
-            runner
-                .update_test_file(
-                    file,
-                    " ",
-                    default_validator,
-                    trimmed,
-                    strict_column_validator,
-                )
-                .await
-                .map_err(|error| error.to_string())
+        futures::executor::block_on(updated).map_err(|error| error.to_string())
+    } else {
+        runner.run_file(file).map_err(|error| error.to_string())
+    };
+    outcome.map_err(|failure| {
+        let log = served.log();
+        let log = if log.is_empty() {
+            log
         } else {
-            runner
-                .run_file_async(file)
-                .await
-                .map_err(|error| error.to_string())
+            format!("\nserver log:\n{log}")
         };
-        outcome.map_err(|failure| {
-            let log = served.log();
-            let log = if log.is_empty() {
-                log
-            } else {
-                format!("\nserver log:\n{log}")
-            };
-            format!("{}: {failure}{log}", file.display())
-        })
+        format!("{}: {failure}{log}", file.display())
     })
 }
 
@@ -129,58 +110,55 @@ fn trimmed(text: &String) -> String {
 }
 
 /// A connection of the runner.
-struct Wire {
-    client: Client,
-}
+struct Connection(Wire);
 
-#[async_trait::async_trait]
-impl AsyncDB for Wire {
+impl DB for Connection {
     type Error = Failure;
     type ColumnType = DefaultColumnType;
 
-    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
-        let types = if gives_rows(sql) {
-            let described = self.client.prepare(sql).await?;
-            described
-                .columns()
-                .iter()
-                .map(|column| column_type(column.type_()))
-                .collect()
+    fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
+        let described = if gives_rows(sql) {
+            self.0.describe(sql)?
         } else {
-            Vec::new()
+            None
         };
-        let mut rows = Vec::new();
-        let mut described = false;
-        let mut affected = 0;
-        for message in self.client.simple_query(sql).await? {
-            match message {
-                SimpleQueryMessage::RowDescription(_) => described = true,
-                SimpleQueryMessage::Row(row) => {
-                    rows.push(
-                        (0..row.len())
-                            .map(|column| shown(row.get(column)))
-                            .collect(),
-                    );
-                }
-                SimpleQueryMessage::CommandComplete(count) => affected = count,
-                _ => {}
-            }
+        let answer = self.0.query(sql)?;
+        if described.is_some() && described != answer.columns {
+            return Err(Failure::Broken(format!(
+                "described as {described:?}, given as {:?}",
+                answer.columns
+            )));
         }
-        Ok(if described {
-            DBOutput::Rows { types, rows }
-        } else {
-            DBOutput::StatementComplete(affected)
+        Ok(match answer.columns {
+            Some(columns) => DBOutput::Rows {
+                types: columns.iter().map(column_type).collect(),
+                rows: answer
+                    .rows
+                    .into_iter()
+                    .map(|row| row.into_iter().map(shown).collect())
+                    .collect(),
+            },
+            // The count is the last word of the tag, where it has one.
+            None => DBOutput::StatementComplete(
+                answer
+                    .tag
+                    .rsplit(' ')
+                    .next()
+                    .and_then(|count| count.parse().ok())
+                    .unwrap_or(0),
+            ),
         })
     }
-
-    async fn shutdown(&mut self) {}
 
     fn engine_name(&self) -> &str {
         "tributary"
     }
 
     fn error_sql_state(failure: &Failure) -> Option<String> {
-        failure.code.clone()
+        match failure {
+            Failure::Report(report) => Some(report.code.clone()),
+            Failure::Broken(_) => None,
+        }
     }
 }
 
@@ -195,56 +173,22 @@ fn gives_rows(sql: &str) -> bool {
     ["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN"].contains(&word.as_str())
 }
 
-fn column_type(kind: &Type) -> DefaultColumnType {
-    match *kind {
-        Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => DefaultColumnType::Integer,
-        Type::FLOAT4 | Type::FLOAT8 | Type::NUMERIC => DefaultColumnType::FloatingPoint,
-        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => DefaultColumnType::Text,
+fn column_type(column: &Column) -> DefaultColumnType {
+    match column.type_oid {
+        // int8, int2, int4, oid
+        20 | 21 | 23 | 26 => DefaultColumnType::Integer,
+        // float4, float8, numeric
+        700 | 701 | 1700 => DefaultColumnType::FloatingPoint,
+        // name, text, bpchar, varchar
+        19 | 25 | 1042 | 1043 => DefaultColumnType::Text,
         _ => DefaultColumnType::Any,
     }
 }
 
-fn shown(value: Option<&str>) -> String {
+fn shown(value: Option<String>) -> String {
     match value {
         None => "NULL".to_owned(),
-        Some("") => "(empty)".to_owned(),
+        Some(text) if text.is_empty() => "(empty)".to_owned(),
         Some(text) => text.replace('\n', "\\n"),
     }
 }
-
-/// An error of the server, or of the connection to it.
-#[derive(Debug)]
-struct Failure {
-    code: Option<String>,
-    text: String,
-}
-
-impl From<tokio_postgres::Error> for Failure {
-    fn from(error: tokio_postgres::Error) -> Self {
-        let Some(report) = error.as_db_error() else {
-            return Self {
-                code: None,
-                text: error.to_string(),
-            };
-        };
-        let code = report.code().code().to_owned();
-        let mut text = format!("{code}: {}", report.message());
-        for (label, part) in [("DETAIL", report.detail()), ("HINT", report.hint())] {
-            if let Some(part) = part {
-                text.push_str(&format!("\n{label}:  {part}"));
-            }
-        }
-        Self {
-            code: Some(code),
-            text,
-        }
-    }
-}
-
-impl Display for Failure {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.text)
-    }
-}
-
-impl std::error::Error for Failure {}
