@@ -74,7 +74,7 @@ GROUP BY match_key
 ORDER BY accounts DESC, joined_by;
 
 -- How right that is, against the households that the accounts were made for.
-SELECT metric, round(value, 4) AS value
+SELECT metric, CAST(value AS numeric(12,4)) AS value
 FROM fusion.evaluate(
     customer_links,
     truth => truth.accounts,
@@ -100,7 +100,7 @@ ORDER BY amount DESC, unified_id
 LIMIT 5;
 
 -- In how many channels customers buy, and what difference that makes.
-SELECT channels, count(*) AS customers, round(avg(amount), 2) AS mean_amount
+SELECT channels, count(*) AS customers, CAST(avg(amount) AS numeric(12,2)) AS mean_amount
 FROM (SELECT unified_id, count(DISTINCT channel) AS channels, sum(amount) AS amount
       FROM purchases GROUP BY unified_id) AS c
 GROUP BY channels
@@ -119,7 +119,7 @@ FROM ml.train('als',
     factors => 32, seed => 1);
 
 -- What to show the best customers next: five products each that they have not bought yet.
-SELECT r.unified_id, r.rank, p.product_type, p.package_size, round(r.score, 3) AS score
+SELECT r.unified_id, r.rank, p.product_type, p.package_size, CAST(r.score AS numeric(12,3)) AS score
 FROM ml.recommend('recs_model',
     users => (SELECT unified_id FROM purchases GROUP BY unified_id ORDER BY sum(amount) DESC, unified_id LIMIT 2),
     k => 5) AS r
@@ -135,7 +135,7 @@ WHERE occurred_at >= TIMESTAMPTZ '2017-12-01 00:00:00+00'
                   WHERE b.unified_id = p.unified_id AND b.product_id = p.product_id
                     AND b.occurred_at < TIMESTAMPTZ '2017-12-01 00:00:00+00');
 
-SELECT metric, k, round(value, 4) AS value, round(ci_low, 4) AS ci_low, round(ci_high, 4) AS ci_high, users
+SELECT metric, k, CAST(value AS numeric(12,4)) AS value, CAST(ci_low AS numeric(12,4)) AS ci_low, CAST(ci_high AS numeric(12,4)) AS ci_high, users
 FROM ml.evaluate_ranking(
     (SELECT * FROM ml.recommend('recs_model', k => 20)),
     truth => december,
@@ -144,7 +144,7 @@ WHERE metric IN ('precision_at_k', 'recall_at_k', 'ndcg_at_k', 'hit_rate_at_k')
 ORDER BY metric;
 
 -- The same for a list of best sellers, without what the customer has already: the least a model must beat.
-SELECT metric, k, round(value, 4) AS value, round(ci_low, 4) AS ci_low, round(ci_high, 4) AS ci_high, users
+SELECT metric, k, CAST(value AS numeric(12,4)) AS value, CAST(ci_low AS numeric(12,4)) AS ci_low, CAST(ci_high AS numeric(12,4)) AS ci_high, users
 FROM ml.evaluate_ranking(
     (WITH before AS (
          SELECT unified_id, product_id FROM purchases
@@ -168,7 +168,7 @@ ORDER BY metric;
 -- How recently, how often and for how much each customer bought, and how widely.
 CREATE TABLE customer_features AS
 SELECT unified_id,
-       date_part('day', TIMESTAMPTZ '2018-01-02 00:00:00+00' - max(occurred_at)) AS recency_days,
+       (extract(epoch FROM TIMESTAMPTZ '2018-01-02 00:00:00+00') - extract(epoch FROM max(occurred_at))) / 86400 AS recency_days,
        ln(count(DISTINCT channel || basket_id)) AS log_baskets,
        ln(1 + CAST(sum(amount) AS double precision)) AS log_amount,
        CAST(count(DISTINCT channel) AS double precision) AS channels
@@ -182,10 +182,10 @@ FROM ml.kmeans(customer_features,
     k => 4, standardize => 'zscore', n_init => 5, seed => 1);
 
 SELECT cluster_id, count(*) AS customers,
-       round(avg(recency_days), 1) AS recency_days,
-       round(avg(exp(log_baskets)), 1) AS baskets,
-       round(avg(exp(log_amount) - 1), 2) AS amount,
-       round(avg(channels), 2) AS channels
+       CAST(avg(recency_days) AS numeric(12,1)) AS recency_days,
+       CAST(avg(exp(log_baskets)) AS numeric(12,1)) AS baskets,
+       CAST(avg(exp(log_amount) - 1) AS numeric(12,2)) AS amount,
+       CAST(avg(channels) AS numeric(12,2)) AS channels
 FROM customer_segments
 GROUP BY cluster_id
 ORDER BY amount DESC;
@@ -196,8 +196,8 @@ CREATE VIEW ratings (customer, product, value) AS
 VALUES ('a', 'y', 1.0), ('b', 'z', 2.0), ('c', 'x', 1.0),
        ('d', 'x', 1.0), ('d', 'y', 2.0), ('d', 'z', 1.0), ('e', 'z', 1.0);
 
-SELECT component, round(value, 9) AS singular_value,
-       round((SELECT sum(value * value) FROM ratings) - sum(value * value) OVER (ORDER BY component), 9) AS left_over
+SELECT component, CAST(value AS numeric(12,9)) AS singular_value,
+       CAST((SELECT sum(value * value) FROM ratings) - sum(value * value) OVER (ORDER BY component) AS numeric(12,9)) AS left_over
 FROM ml.svd(ratings, row_id => 'customer', column_id => 'product', value => 'value', k => 2)
 WHERE side = 'sigma'
 ORDER BY component;

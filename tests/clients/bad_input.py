@@ -1,13 +1,14 @@
 """Wrong logins, wrong SQL and wrong bytes: each gets its error, and the server and the data are as before."""
 
 import contextlib
+import os
 import socket
 import struct
 import time
 
 import psycopg
 
-from harness import SOAK, check, holds, refused, same, served, unharmed
+from harness import SOAK, check, hang_up, holds, refused, same, served, unharmed
 
 
 @contextlib.contextmanager
@@ -135,8 +136,7 @@ def client_leaves():
                 )
             connection.pgconn.flush()
             time.sleep(0.05)
-            # Closed without a word of the protocol.
-            socket.socket(fileno=connection.fileno()).close()
+            hang_up(connection)
         # What they ran ends soon: no session is left, and the half-made table never came to be.
         deadline = time.monotonic() + 10
         sessions = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
@@ -167,10 +167,11 @@ def hostile_bytes():
                     pass
         # A frame of 2 GB announced after the login is refused before it is read.
         connection = made.connect()
-        with socket.socket(fileno=connection.fileno()) as wire:
-            wire.settimeout(15)
+        with socket.socket(fileno=os.dup(connection.fileno())) as wire:
             wire.setblocking(True)
+            wire.settimeout(15)
             wire.sendall(b"Q" + struct.pack("!i", 2_000_000_000) + b"SELECT 1")
             wire.shutdown(socket.SHUT_WR)
             while wire.recv(4096):
                 pass
+        connection.close()

@@ -81,7 +81,9 @@ def demo_slice():
                 (customer,),
             ).fetchall()
             same({(product,) for _, product, _ in given} & set(bought), set(), "what the customer had already")
-            segments = connection.execute("SELECT count(DISTINCT cluster_id), count(*) FROM customer_segments").fetchone()
+            segments = connection.execute(
+                "SELECT count(DISTINCT cluster_id), count(*) FROM customer_segments"
+            ).fetchone()
             same(segments, (4, connection.execute("SELECT count(*) FROM customer_features").fetchone()[0]))
 
 

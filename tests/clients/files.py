@@ -32,8 +32,12 @@ def copy_once():
         taken = connection.execute(f"COPY web.events FROM '{inbox}/*.parquet' (FORMAT parquet)")
         same((taken.rowcount, taken.statusmessage), (2000, "COPY 2000"))
         same(
-            connection.execute("SELECT count(*), sum(id), sum(amount), min(at), count(DISTINCT account) FROM web.events").fetchall(),
-            duckdb.sql(f"SELECT count(*), sum(id)::bigint, sum(amount), min(at), count(DISTINCT account) FROM '{inbox}/*.parquet'").fetchall(),
+            connection.execute(
+                "SELECT count(*), sum(id), sum(amount), min(at), count(DISTINCT account) FROM web.events"
+            ).fetchall(),
+            duckdb.sql(
+                f"SELECT count(*), sum(id)::bigint, sum(amount), min(at), count(DISTINCT account) FROM '{inbox}/*.parquet'"
+            ).fetchall(),
         )
         again = connection.execute(f"COPY web.events FROM '{inbox}/*.parquet' (FORMAT parquet)")
         same(again.rowcount, 0, "rows of files that were taken before")
@@ -97,7 +101,10 @@ def copy_mismatch():
         inbox = made.folder / "inbox"
         events(inbox / "1.parquet", 0)
         connection.execute(f"COPY web.events FROM '{inbox}/1.parquet' (FORMAT parquet)")
-        parquet(inbox / "2.parquet", "SELECT 'one' AS id, 'a' AS account, now()::timestamp AS at, 1.5::decimal(10,2) AS amount")
+        parquet(
+            inbox / "2.parquet",
+            "SELECT 'one' AS id, 'a' AS account, now()::timestamp AS at, 1.5::decimal(10,2) AS amount",
+        )
         with refused("42804", "2.parquet", '"id"', "bigint", "text"):
             connection.execute(f"COPY web.events FROM '{inbox}/2.parquet' (FORMAT parquet)")
         parquet(inbox / "3.parquet", "SELECT 1::bigint AS id, 'a' AS account, 2 AS surplus")
@@ -125,9 +132,7 @@ def copy_types():
         )
         file = parquet(made.folder / "types.parquet", f"{query} ORDER BY i64")
         connection.execute(f"COPY typed FROM '{file}' (FORMAT parquet)")
-        plain = ", ".join(
-            ["i8, i16, i32, i64, u8, u16, u32, f32, f64, d4, d18, d38, flag, t, b, day, at, holes, list"]
-        )
+        plain = ", ".join(["i8, i16, i32, i64, u8, u16, u32, f32, f64, d4, d18, d38, flag, t, b, day, at, holes, list"])
         found = connection.execute(f"SELECT {plain} FROM typed ORDER BY i64").fetchall()
         with duckdb.connect() as other:
             expected = other.execute(f"SELECT {plain} FROM '{file}' ORDER BY i64").fetchall()
@@ -148,7 +153,11 @@ def ingest_command():
         second = tributary("ingest", made.directory, "web", f"{inbox}/*.parquet")
         same(second.returncode, 0, second.stderr)
         counts = tributary(
-            "sql", made.directory, "--format", "csv", "-c",
+            "sql",
+            made.directory,
+            "--format",
+            "csv",
+            "-c",
             "SELECT (SELECT count(*) FROM web.events) AS e, (SELECT count(*) FROM web.customers) AS c",
         )
         same(counts.stdout, "e,c\n1000,10\n", counts.stderr)
@@ -201,4 +210,3 @@ def large_file():
             megabytes = int(peak.split()[1]) // 1024
             if megabytes > 1500:
                 raise AssertionError(f"the server needed {megabytes} MB")
-

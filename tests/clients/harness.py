@@ -6,6 +6,7 @@ import pathlib
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import traceback
@@ -164,6 +165,13 @@ class Warehouse:
         if self.server:
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def hang_up(connection):
+    """Ends a psycopg connection without a word of the protocol, as a client that dies does."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
+    connection.close()
 
 
 @contextlib.contextmanager

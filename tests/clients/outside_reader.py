@@ -41,9 +41,7 @@ def extension(name):
 
 def attached(made):
     """A DuckDB that reads the warehouse's directory, and can do nothing to it."""
-    other = duckdb.connect(
-        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    )
+    other = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
     # DuckDB takes an extension's name from its file's.
     scanner = made.folder / "sqlite_scanner.duckdb_extension"
     if not scanner.exists():
@@ -110,5 +108,8 @@ def at_rest():
             connection.rollback()
         same(made.stop(), 0)
         with attached(made) as other:
-            same(other.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'lake'").fetchall(), [("t",)])
+            same(
+                other.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'lake'").fetchall(),
+                [("t",)],
+            )
             same(other.execute("SELECT n FROM lake.public.t").fetchall(), [(1,)])

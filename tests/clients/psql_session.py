@@ -34,11 +34,20 @@ def session(script):
         same(ended.returncode, 0, ended.stderr)
         made.serve()
         environment = {
-            "PATH": os.environ["PATH"], "PGPASSWORD": made.password, "LC_ALL": "C.UTF-8", "PGTZ": "UTC", "PSQL_PAGER": "",
+            "PATH": os.environ["PATH"],
+            "PGPASSWORD": made.password,
+            "LC_ALL": "C.UTF-8",
+            "PGTZ": "UTC",
+            "PSQL_PAGER": "",
         }
         ended = subprocess.run(
             ["psql", "-X", "-f", f"psql/{script}", made.url],
-            cwd=FOLDER, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+            cwd=FOLDER,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
         )
         same(ended.returncode, 0, ended.stdout)
         return ended.stdout

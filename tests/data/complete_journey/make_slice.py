@@ -98,8 +98,7 @@ def cut():
     )
     tables["products"] = keep(tables["products"], "product_id", named)
     return {
-        name: table.sort_by([(column, "ascending") for column in SORTED_BY[name]])
-        for name, table in tables.items()
+        name: table.sort_by([(column, "ascending") for column in SORTED_BY[name]]) for name, table in tables.items()
     }
 
 
