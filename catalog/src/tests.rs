@@ -1,1 +1,16 @@
+//! Tests of the crate through its public face, on real directories.
 
+mod columns;
+mod conflicts;
+mod damage;
+mod golden;
+mod ingest;
+mod model;
+mod names;
+mod open;
+mod outside;
+mod scans;
+mod support;
+mod transactions;
+mod two_processes;
+mod types;

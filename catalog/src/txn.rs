@@ -41,7 +41,8 @@ struct State {
     overlay: Arc<Snapshot>,
     changes: Vec<Change>,
     ingested: Vec<(TableId, IngestedFile)>,
-    written: Vec<PathBuf>,
+    /// Files written for the changes, by the table they are for.
+    written: Vec<(TableId, PathBuf)>,
     next_local: i64,
     open: bool,
 }
@@ -436,16 +437,15 @@ impl Transaction {
         };
         let outcome = self.inner.warehouse.store().commit(pending).await;
         let mut state = self.inner.state.lock();
-        let written = std::mem::take(&mut state.written);
-        match outcome {
-            Ok(snapshot) => Ok(snapshot.id),
-            Err(error) => {
-                state.overlay = Arc::clone(&self.inner.base);
-                drop(state);
-                delete(written);
-                Err(error)
-            }
+        let mut written = std::mem::take(&mut state.written);
+        match &outcome {
+            // Files for a table that the transaction dropped afterwards are in no snapshot.
+            Ok(_) => written.retain(|(table, _)| state.overlay.table_by_id(*table).is_none()),
+            Err(_) => state.overlay = Arc::clone(&self.inner.base),
         }
+        drop(state);
+        delete(written);
+        outcome.map(|snapshot| snapshot.id)
     }
 
     /// Forgets the changes, deletes the files written for them and ends the transaction. Ending twice does nothing.
@@ -464,6 +464,7 @@ impl Transaction {
         files: Vec<Arc<DataFile>>,
         written: Vec<PathBuf>,
     ) -> Result<()> {
+        let written: Vec<_> = written.into_iter().map(|path| (table, path)).collect();
         let outcome = self.change(|state| {
             if !files.is_empty() {
                 state.push(Change::AddFiles(table, files))?;
@@ -513,7 +514,7 @@ impl State {
         Ok(())
     }
 
-    fn end(&mut self, base: &Arc<Snapshot>) -> Vec<PathBuf> {
+    fn end(&mut self, base: &Arc<Snapshot>) -> Vec<(TableId, PathBuf)> {
         if self.open {
             self.open = false;
             self.overlay = Arc::clone(base);
@@ -645,8 +646,8 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 }
 
 /// Deletes files that no row of the catalog names. One that cannot be deleted is harmless and found by clean-up later.
-fn delete(files: Vec<PathBuf>) {
-    for file in files {
+fn delete(files: Vec<(TableId, PathBuf)>) {
+    for (_, file) in files {
         let _ = std::fs::remove_file(file);
     }
 }

@@ -89,6 +89,27 @@ impl TableWriter {
         }
     }
 
+    /// The same writer with smaller files.
+    #[cfg(test)]
+    pub(crate) fn with_file_bytes_max(self, file_bytes_max: usize) -> Self {
+        let WriterTarget {
+            warehouse,
+            table,
+            directory,
+            ..
+        } = &*self.target;
+        let target = WriterTarget {
+            warehouse: warehouse.clone(),
+            table: Arc::clone(table),
+            directory: directory.clone(),
+            file_bytes_max,
+        };
+        Self {
+            target: Arc::new(target),
+            ..self
+        }
+    }
+
     /// The table as of when the writer was made.
     pub fn table(&self) -> &Arc<Table> {
         &self.target.table
