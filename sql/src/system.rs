@@ -19,6 +19,8 @@ mod objects;
 mod provider;
 mod rows;
 mod tables;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};

@@ -16,7 +16,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ScalarUDF,
+    BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF,
 };
 use sqlparser::ast::BinaryOperator;
 
@@ -155,7 +155,7 @@ fn convert_expr(
             })
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right })
-            if op.is_comparison_operator() && is_text_literal(&left) != is_text_literal(&right) =>
+            if compares(op) && is_text_literal(&left) != is_text_literal(&right) =>
         {
             let left_as = named_object(&left, &right, schema, functions)?;
             let right_as = named_object(&right, &left, schema, functions)?;
@@ -169,6 +169,11 @@ fn convert_expr(
         }
         other => Ok(Transformed::no(other)),
     }
+}
+
+fn compares(op: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }
 
 /// The function that writes the names of an OID alias.

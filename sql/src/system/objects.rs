@@ -15,7 +15,7 @@ use tributary_udfs::function::{Parameter, ParameterType};
 
 use super::definition::{self, Definition};
 use super::names::{quote_ident, split_name};
-use super::{SystemEnv, is_system_schema};
+use super::SystemEnv;
 use crate::pgtype::{self, PgType};
 
 /// `pg_namespace.oid` of `pg_catalog`.
@@ -514,6 +514,5 @@ mod tests {
         assert_ne!(named_oid("ml", |_| false), named_oid("fusion", |_| false));
         let first = named_oid("ml", |_| false);
         assert_eq!(named_oid("ml", |oid| oid == first), first + 1);
-        assert!(!is_system_schema("public"));
     }
 }

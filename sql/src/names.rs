@@ -1,0 +1,142 @@
+//! The names of result columns, as PostgreSQL gives them: `count`, `sum`, `?column?`.
+//!
+//! The engine names an expression by its text and refuses two alike in one list. So every unnamed
+//! expression gets PostgreSQL's name as an alias before planning, made unique where it must be;
+//! [`output_names`] tells what the client is to see.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Expr, Ident, Query, Select, SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
+};
+
+use crate::relation::normalise;
+
+/// What stands between a name and its number where a name had to be made unique.
+const UNIQUE: char = '\u{1}';
+
+/// Gives every unnamed expression of every SELECT list PostgreSQL's name for it.
+pub fn name_columns(statement: &mut Statement) {
+    struct Namer;
+    impl VisitorMut for Namer {
+        type Break = ();
+        fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+            name_select(select);
+            ControlFlow::Continue(())
+        }
+    }
+    let _ = statement.visit(&mut Namer);
+}
+
+fn name_select(select: &mut Select) {
+    let mut used: Vec<String> = select
+        .projection
+        .iter()
+        .filter_map(|item| match item {
+            SelectItem::ExprWithAlias { alias, .. } => Some(normalise(alias)),
+            _ => None,
+        })
+        .collect();
+    for item in &mut select.projection {
+        let SelectItem::UnnamedExpr(expr) = item else {
+            continue;
+        };
+        let name = column_name(expr);
+        let repeated = used.iter().filter(|before| **before == name).count();
+        used.push(name.clone());
+        let alias = match expr {
+            // A qualified column keeps its qualifier, so that a join may yield two of one name.
+            Expr::CompoundIdentifier(_) => continue,
+            Expr::Identifier(_) if repeated == 0 => continue,
+            _ if repeated == 0 => name,
+            _ => format!("{name}{UNIQUE}{repeated}"),
+        };
+        *item = SelectItem::ExprWithAlias {
+            expr: expr.clone(),
+            alias: Ident::with_quote('"', alias),
+        };
+    }
+}
+
+/// The names a client sees for the columns a plan calls `planned`.
+pub fn output_names<'a>(planned: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    planned
+        .into_iter()
+        .map(|name| match name.split_once(UNIQUE) {
+            Some((shown, _)) => shown.to_owned(),
+            None => name.to_owned(),
+        })
+        .collect()
+}
+
+/// PostgreSQL's name for a result column that has no alias (`FigureColname`).
+fn column_name(expr: &Expr) -> String {
+    figure(expr).unwrap_or_else(|| "?column?".to_owned())
+}
+
+fn figure(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Identifier(ident) => Some(normalise(ident)),
+        Expr::CompoundIdentifier(idents) => idents.last().map(normalise),
+        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => figure(inner),
+        Expr::Function(function) => function
+            .name
+            .0
+            .last()
+            .and_then(|part| part.as_ident())
+            .map(normalise),
+        Expr::Cast {
+            expr, data_type, ..
+        } => figure(expr).or_else(|| {
+            let name = data_type.to_string().to_lowercase();
+            let name = name.split('(').next().unwrap_or(&name).trim();
+            Some(
+                match name {
+                    "integer" | "int" => "int4",
+                    "bigint" => "int8",
+                    "smallint" => "int2",
+                    "real" => "float4",
+                    "double precision" | "double" | "float" => "float8",
+                    "boolean" => "bool",
+                    "character varying" => "varchar",
+                    "decimal" | "dec" => "numeric",
+                    "timestamp with time zone" => "timestamptz",
+                    other => other.rsplit('.').next().unwrap_or(other),
+                }
+                .to_owned(),
+            )
+        }),
+        Expr::Case { else_result, .. } => Some(
+            else_result
+                .as_deref()
+                .and_then(figure)
+                .unwrap_or_else(|| "case".to_owned()),
+        ),
+        Expr::Exists { .. } => Some("exists".to_owned()),
+        Expr::Subquery(query) => subquery_name(query),
+        Expr::Extract { .. } => Some("extract".to_owned()),
+        Expr::Substring { .. } => Some("substring".to_owned()),
+        Expr::Position { .. } => Some("position".to_owned()),
+        Expr::Overlay { .. } => Some("overlay".to_owned()),
+        Expr::Ceil { .. } => Some("ceil".to_owned()),
+        Expr::Floor { .. } => Some("floor".to_owned()),
+        Expr::Trim { .. } => Some("btrim".to_owned()),
+        Expr::Array(_) => Some("array".to_owned()),
+        Expr::Interval(_) => Some("interval".to_owned()),
+        Expr::AtTimeZone { .. } => Some("timezone".to_owned()),
+        Expr::Tuple(_) => Some("row".to_owned()),
+        Expr::TypedString(typed) => Some(typed.data_type.to_string().to_lowercase()),
+        _ => None,
+    }
+}
+
+fn subquery_name(query: &Query) -> Option<String> {
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return None;
+    };
+    match select.projection.as_slice() {
+        [SelectItem::UnnamedExpr(expr)] => figure(expr),
+        [SelectItem::ExprWithAlias { alias, .. }] => Some(normalise(alias)),
+        _ => None,
+    }
+}

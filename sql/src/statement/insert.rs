@@ -1,0 +1,253 @@
+//! INSERT: a query brought to the table's columns, with a sink on top.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef, Schema};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use sqlparser::ast::{Expr as SqlExpr, Insert, Query, SetExpr, Statement, TableObject, Value};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
+use tributary_catalog::{Column, Relation, Table};
+
+use super::{Plan, Target, WriteTag, column_names, reference, transaction};
+use crate::error::{Condition, Report, Result};
+use crate::planner::Planner;
+use crate::write::{WriteNode, WriteTarget, WriteTask};
+
+/// Plans INSERT INTO table [(columns)] query.
+pub fn plan(
+    planner: &Planner,
+    insert: &Insert,
+    parameters: &[Option<FieldRef>],
+    target: Target<'_>,
+) -> Result<Plan> {
+    refuse_unsupported(insert)?;
+    let TableObject::TableName(name) = &insert.table else {
+        return Err(Report::unsupported("INSERT INTO something other than a table").into());
+    };
+    let found = reference(name)?;
+    let table = match planner.find(&found)? {
+        Some((_, Relation::Table(table))) => Arc::clone(table),
+        Some((schema, Relation::View(view))) => {
+            return Err(Report::new(
+                Condition::WrongObjectType,
+                format!("cannot insert into view \"{schema}.{}\"", view.name),
+            )
+            .into());
+        }
+        None => return Err(planner.undefined(&found).into()),
+    };
+    let listed: Vec<sqlparser::ast::Ident> = insert
+        .columns
+        .iter()
+        .filter_map(|name| name.0.last().and_then(|part| part.as_ident()).cloned())
+        .collect();
+    let columns = target_columns(&table, &column_names(&listed)?)?;
+    let mut source = insert
+        .source
+        .as_deref()
+        .cloned()
+        .ok_or_else(|| Report::unsupported("INSERT without a query"))?;
+    let parameters = with_types_of_values(&source, &columns, parameters);
+    put_defaults(&mut source, &columns)?;
+    let rows = planner.plan(Statement::Query(Box::new(source)), &parameters)?;
+    let given = rows.schema().fields().len();
+    if given > columns.len() || (!listed.is_empty() && given < columns.len()) {
+        let (more, fewer) = if given > columns.len() {
+            ("expressions", "target columns")
+        } else {
+            ("target columns", "expressions")
+        };
+        return Err(Report::new(
+            Condition::Syntax,
+            format!("INSERT has more {more} than {fewer}"),
+        )
+        .into());
+    }
+    let columns: Vec<&Column> = columns.into_iter().take(given).collect();
+    let input = assigned(planner, &table, &columns, rows)?;
+    let node = WriteNode::try_new(
+        WriteTask {
+            transaction: transaction(target)?.clone(),
+            target: WriteTarget::Existing(table.id),
+            label: format!("into {}", table.qualified_name()),
+            files: vec![],
+        },
+        input,
+    )?;
+    Ok(Plan::Write {
+        plan: LogicalPlan::Extension(Extension {
+            node: Arc::new(node),
+        }),
+        tag: WriteTag::Insert,
+    })
+}
+
+/// Refuses clauses that are not carried out.
+fn refuse_unsupported(insert: &Insert) -> Result<()> {
+    let what = if insert.on.is_some() {
+        "ON CONFLICT"
+    } else if insert.returning.is_some() {
+        "RETURNING"
+    } else if insert.table_alias.is_some() || insert.insert_alias.is_some() {
+        "an alias in INSERT"
+    } else if insert.overwrite
+        || insert.replace_into
+        || insert.ignore
+        || insert.or.is_some()
+        || insert.partitioned.is_some()
+        || !insert.after_columns.is_empty()
+        || !insert.assignments.is_empty()
+        || insert.settings.is_some()
+        || insert.format_clause.is_some()
+        || insert.multi_table_insert_type.is_some()
+        || insert.output.is_some()
+    {
+        "this form of INSERT"
+    } else {
+        return Ok(());
+    };
+    Err(Report::unsupported(what).into())
+}
+
+fn target_columns<'a>(table: &'a Table, names: &[String]) -> Result<Vec<&'a Column>> {
+    if names.is_empty() {
+        return Ok(table.columns.iter().collect());
+    }
+    names
+        .iter()
+        .map(|name| {
+            table.column(name).ok_or_else(|| {
+                Report::new(
+                    Condition::UndefinedColumn,
+                    format!(
+                        "column \"{name}\" of relation \"{}\" does not exist",
+                        table.name
+                    ),
+                )
+                .into()
+            })
+        })
+        .collect()
+}
+
+/// Declares `$n` that stand alone in VALUES as of their column's type.
+fn with_types_of_values(
+    source: &Query,
+    columns: &[&Column],
+    parameters: &[Option<FieldRef>],
+) -> Vec<Option<FieldRef>> {
+    let mut types = parameters.to_vec();
+    let SetExpr::Values(values) = source.body.as_ref() else {
+        return types;
+    };
+    for row in &values.rows {
+        for (expr, column) in row.content.iter().zip(columns) {
+            let SqlExpr::Value(value) = expr else {
+                continue;
+            };
+            let Value::Placeholder(name) = &value.value else {
+                continue;
+            };
+            let Some(number) = name
+                .strip_prefix('$')
+                .and_then(|digits| digits.parse::<usize>().ok())
+                .and_then(|number| number.checked_sub(1))
+                .filter(|number| *number < usize::from(u16::MAX))
+            else {
+                continue;
+            };
+            if types.len() <= number {
+                types.resize(number + 1, None);
+            }
+            if let Some(slot) = types.get_mut(number)
+                && slot.is_none()
+            {
+                *slot = Some(Arc::new(column.arrow_field()));
+            }
+        }
+    }
+    types
+}
+
+/// Puts a column's default where VALUES says DEFAULT.
+fn put_defaults(source: &mut Query, columns: &[&Column]) -> Result<()> {
+    let SetExpr::Values(values) = source.body.as_mut() else {
+        return Ok(());
+    };
+    for row in &mut values.rows {
+        for (expr, column) in row.content.iter_mut().zip(columns) {
+            let is_default = matches!(expr, SqlExpr::Identifier(ident)
+                if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"));
+            if is_default {
+                *expr = default_expr(column)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A column's default as a syntax tree; NULL where it has none.
+fn default_expr(column: &Column) -> Result<SqlExpr> {
+    let text = column.default.as_deref().unwrap_or("NULL");
+    Parser::new(&PostgreSqlDialect {})
+        .try_with_sql(text)
+        .and_then(|mut parser| parser.parse_expr())
+        .map_err(|_| {
+            Report::new(
+                Condition::Internal,
+                format!("the default of column \"{}\" cannot be read", column.name),
+            )
+            .into()
+        })
+}
+
+/// The rows of `input`, whose columns are for `columns` of `table`, as rows of the whole table:
+/// cast on assignment, with defaults for the columns not named.
+pub fn assigned(
+    planner: &Planner,
+    table: &Table,
+    columns: &[&Column],
+    input: LogicalPlan,
+) -> Result<LogicalPlan> {
+    let sources = input.schema().columns();
+    let schema: Schema = input.schema().as_arrow().clone();
+    let mut projection = Vec::with_capacity(table.columns.len());
+    for column in &table.columns {
+        let position = columns.iter().position(|named| named.id == column.id);
+        let expr = match position {
+            Some(position) => {
+                let source = sources.get(position).ok_or_else(|| {
+                    Report::new(Condition::Internal, "a target column has no source")
+                })?;
+                let from = schema.field(position).data_type();
+                assignment(Expr::Column(source.clone()), from, &column.data_type)
+            }
+            None => match &column.default {
+                Some(text) => {
+                    let value = planner.constant(text)?;
+                    cast(value, column.data_type.clone())
+                }
+                None => lit(ScalarValue::try_from(&column.data_type)?),
+            },
+        };
+        projection.push(expr.alias(&column.name));
+    }
+    Ok(LogicalPlanBuilder::from(input).project(projection)?.build()?)
+}
+
+/// A cast as PostgreSQL makes it on assignment: fractions are rounded, not cut off.
+fn assignment(expr: Expr, from: &DataType, to: &DataType) -> Expr {
+    if from == to {
+        return expr;
+    }
+    let has_fraction = from.is_floating()
+        || matches!(from, DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) if *scale > 0);
+    let expr = if has_fraction && to.is_integer() {
+        datafusion::functions::math::expr_fn::round(vec![expr])
+    } else {
+        expr
+    };
+    cast(expr, to.clone())
+}
