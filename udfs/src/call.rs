@@ -175,6 +175,14 @@ impl Call {
         }
     }
 
+    /// A whole number, or its default; `None` where NULL is given, which such a parameter takes.
+    pub fn nullable_integer(&self, name: &str) -> Result<Option<i64>> {
+        match self.argument(name)?.0 {
+            Argument::Value(value) if value.is_null() => Ok(None),
+            _ => self.integer(name),
+        }
+    }
+
     /// A whole number from `least` to `most`.
     pub fn integer_within(&self, name: &str, least: i64, most: i64) -> Result<i64> {
         let number = self.integer(name)?.ok_or_else(|| self.missing(name))?;
@@ -198,7 +206,12 @@ impl Call {
 
     /// A count from `least` up, as `usize`.
     pub fn count(&self, name: &str, least: i64) -> Result<usize> {
-        let number = self.integer_within(name, least, i64::from(i32::MAX))?;
+        self.count_within(name, least, i64::from(i32::MAX))
+    }
+
+    /// A count from `least` to `most`, as `usize`; `least` is not negative.
+    pub fn count_within(&self, name: &str, least: i64, most: i64) -> Result<usize> {
+        let number = self.integer_within(name, least, most)?;
         usize::try_from(number).map_err(|_| Error::internal("a checked count is negative"))
     }
 
@@ -479,7 +492,7 @@ fn whole_number(value: &ScalarValue) -> bool {
 }
 
 /// Splits `a, "B c", d` into names; what is not quoted is trimmed.
-fn split_names(argument: &str, text: &str) -> Result<Vec<String>> {
+pub(crate) fn split_names(argument: &str, text: &str) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let mut name = String::new();
     let mut quoted = false;

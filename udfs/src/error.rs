@@ -110,7 +110,19 @@ impl From<DataFusionError> for Error {
 
 impl From<arrow::error::ArrowError> for Error {
     fn from(error: arrow::error::ArrowError) -> Self {
-        Error::internal(error.to_string())
+        use arrow::error::ArrowError;
+        match error {
+            ArrowError::ExternalError(source) => match source.downcast::<Error>() {
+                Ok(own) => *own,
+                Err(other) => Error::internal(other.to_string()),
+            },
+            ArrowError::OffsetOverflowError(bytes) => Error::new(
+                Kind::InvalidData,
+                format!("a column of text or lists of more than 2 GiB cannot be computed with: {bytes} bytes"),
+            )
+            .hint("Give fewer rows, or shorter values."),
+            other => Error::internal(other.to_string()),
+        }
     }
 }
 

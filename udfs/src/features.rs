@@ -168,7 +168,7 @@ fn median(values: &mut [f64]) -> f64 {
         values.get(middle),
         middle.checked_sub(1).and_then(|before| values.get(before)),
     ) {
-        (Some(high), Some(low)) if values.len() % 2 == 0 => low + (high - low) / 2.0,
+        (Some(high), Some(low)) if values.len().is_multiple_of(2) => low + (high - low) / 2.0,
         (Some(only), _) => *only,
         _ => 0.0,
     }

@@ -179,7 +179,9 @@ pub struct ResultColumn {
 /// An example that the documentation shows and the tests run.
 #[derive(Debug, Clone, Copy)]
 pub struct Example {
-    /// One SQL statement that needs no tables.
+    /// Statements to run before it, which make the tables it needs; usually none.
+    pub setup: &'static [&'static str],
+    /// One SQL statement.
     pub sql: &'static str,
     /// Its rows as `psql -At -F '|'` prints them.
     pub output: &'static str,

@@ -4,11 +4,27 @@
 use crate::function::RelationFunction;
 
 mod fusion_connected_components;
+mod fusion_evaluate;
+mod fusion_stitch;
+mod ml_evaluate_ranking;
+mod ml_factorize;
 mod ml_kmeans;
+mod ml_recommend;
+mod ml_svd;
+mod ml_train;
+
+pub use ml_train::{ITEM, USER};
 
 /// Every relation function, in the order of the documentation.
 pub const ALL: &[&'static dyn RelationFunction] = &[
+    &fusion_stitch::Stitch,
     &fusion_connected_components::ConnectedComponents,
+    &fusion_evaluate::Evaluate,
+    &ml_train::Train,
+    &ml_recommend::Recommend,
+    &ml_evaluate_ranking::EvaluateRanking,
+    &ml_factorize::Factorize,
+    &ml_svd::Svd,
     &ml_kmeans::KMeans,
 ];
 

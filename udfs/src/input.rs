@@ -9,10 +9,11 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{cast, concat, take};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use arrow::row::{RowConverter, SortField};
+use arrow::util::display::array_value_to_string;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::call::CallInput;
+use crate::call::{Call, CallInput};
 use crate::error::{Error, Kind, Result};
 use crate::run::Run;
 
@@ -42,6 +43,16 @@ impl Keys {
     /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The key of a code as error texts show it: its values with commas.
+    pub fn display(&self, code: u32) -> Result<String> {
+        let values = self
+            .values
+            .iter()
+            .map(|column| array_value_to_string(column, code as usize))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(values.join(", "))
     }
 }
 
@@ -128,6 +139,29 @@ impl Input {
         distinct_keys(&columns, self.rows, run)
     }
 
+    /// The rows' keys over the columns `names`, none of them NULL and none of them twice.
+    pub fn unique_keys(&self, described: &CallInput, names: &[String], run: &Run) -> Result<Keys> {
+        let keys = self.keys(described, names, run)?;
+        if keys.len() == self.rows {
+            return Ok(keys);
+        }
+        let mut held = vec![false; keys.len()];
+        let twice = keys.codes.iter().find(|code| {
+            held.get_mut(**code as usize)
+                .is_some_and(|held| std::mem::replace(held, true))
+        });
+        let code = *twice.ok_or_else(|| Error::internal("fewer keys than rows repeat one"))?;
+        let key = keys.display(code)?;
+        let times = keys.codes.iter().filter(|other| **other == code).count();
+        let columns = names.join(", ");
+        Err(Error::new(
+            Kind::InvalidData,
+            format!("key ({columns}) of {} is not unique", described.describe()),
+        )
+        .detail(format!("Key ({columns})=({key}) occurs {times} times."))
+        .hint("Name the columns that together identify a row, or leave the duplicates out."))
+    }
+
     /// The columns of a key, which must hold no NULL.
     pub fn key_columns(&self, described: &CallInput, names: &[String]) -> Result<Vec<ArrayRef>> {
         names
@@ -179,11 +213,10 @@ impl Input {
         }))
     }
 
-    /// The batches with further columns behind those of the input; `values` is called with the
-    /// range of row positions of each batch.
+    /// Emits the batches with further columns behind those of the input; `values` is called with
+    /// the range of row positions of each batch.
     pub fn with_columns(
         &self,
-        schema: &SchemaRef,
         run: &Run,
         values: impl Fn(std::ops::Range<usize>) -> Result<Vec<ArrayRef>>,
     ) -> Result<()> {
@@ -192,11 +225,31 @@ impl Input {
             let end = start + batch.num_rows();
             let mut columns = batch.columns().to_vec();
             columns.extend(values(start..end)?);
-            run.emit(&RecordBatch::try_new(Arc::clone(schema), columns)?)?;
+            run.emit_columns(columns)?;
             start = end;
         }
         Ok(())
     }
+}
+
+/// The rows given for the relation parameter `name`, which is required.
+pub fn input_of<'a>(call: &Call, inputs: &'a [Input], name: &str) -> Result<&'a Input> {
+    optional_input_of(call, inputs, name)?.ok_or_else(|| call.missing(name))
+}
+
+/// The rows given for the relation parameter `name`, if it was given.
+pub fn optional_input_of<'a>(
+    call: &Call,
+    inputs: &'a [Input],
+    name: &str,
+) -> Result<Option<&'a Input>> {
+    call.input_position(name)?
+        .map(|position| {
+            inputs
+                .get(position)
+                .ok_or_else(|| Error::internal("an argument points past the inputs"))
+        })
+        .transpose()
 }
 
 /// Codes for rows that hold `columns`: distinct values in ascending order.

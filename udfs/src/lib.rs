@@ -5,15 +5,20 @@
 //! then [`plan`]. The list of functions is [`functions::ALL`]. This crate never touches the
 //! catalog, the file system or the wire.
 
+pub mod als;
 pub mod call;
 pub mod error;
 pub mod features;
 pub mod function;
 pub mod functions;
 pub mod input;
+pub mod interaction_model;
+pub mod interactions;
+pub mod keys;
 pub mod model;
 pub mod output;
 pub mod plan;
 pub mod run;
+pub mod scalars;
 
 pub use error::{Error, Kind, Result};

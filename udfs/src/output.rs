@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
-use crate::call::CallInput;
+use crate::call::{Call, CallInput};
 use crate::error::{Error, Kind, Result};
 
 /// The columns of `input` followed by `added`.
@@ -60,6 +60,36 @@ pub fn positions<'a>(
     found.sort_unstable();
     found.dedup();
     Ok(found)
+}
+
+/// What is read of each input, in the order in which the inputs were given; `of` tells it for one,
+/// by the parameter it was given for.
+pub fn required(
+    call: &Call,
+    of: impl Fn(&CallInput) -> Result<Vec<usize>>,
+) -> Result<Vec<Vec<usize>>> {
+    call.inputs.iter().map(of).collect()
+}
+
+/// The result's columns, each under a name of its own.
+///
+/// # Errors
+/// [`Kind::DuplicateColumn`] where a name would occur twice.
+pub fn distinct_fields(fields: Vec<Field>) -> Result<SchemaRef> {
+    for (position, field) in fields.iter().enumerate() {
+        if fields
+            .iter()
+            .take(position)
+            .any(|before| before.name() == field.name())
+        {
+            return Err(Error::new(
+                Kind::DuplicateColumn,
+                format!("the result would have two columns \"{}\"", field.name()),
+            )
+            .hint("Rename the column in the subquery."));
+        }
+    }
+    Ok(Arc::new(Schema::new(fields)))
 }
 
 /// All positions of `input`.

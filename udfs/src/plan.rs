@@ -457,6 +457,7 @@ impl ExecutionPlan for RelationFunctionExec {
             memory: MemoryConsumer::new(self.function.signature().qualified_name())
                 .register(context.memory_pool()),
             output: output.clone(),
+            schema: Arc::clone(&self.schema),
             steps: MetricBuilder::new(&self.metrics).counter("steps", partition),
             peak_bytes: MetricBuilder::new(&self.metrics).gauge("peak_bytes", partition),
             function: name,

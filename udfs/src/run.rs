@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_plan::metrics::{Count, Gauge};
 use tokio::sync::mpsc::Sender;
@@ -41,6 +42,7 @@ pub struct Run {
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) memory: MemoryReservation,
     pub(crate) output: Sender<datafusion::error::Result<RecordBatch>>,
+    pub(crate) schema: SchemaRef,
     pub(crate) steps: Count,
     pub(crate) peak_bytes: Gauge,
     pub(crate) function: &'static str,
@@ -51,6 +53,19 @@ impl Run {
     /// Runs `work` on the shared threads; what it forks with rayon stays there.
     pub fn compute<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.compute.pool.install(work)
+    }
+
+    /// The columns of the result, as they were fixed when the call was planned.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Hands the rows that `columns` make, in the order of the result's columns, to the reader.
+    ///
+    /// # Errors
+    /// As [`Run::emit`]; [`Kind::Internal`] for columns of other types than the result's.
+    pub fn emit_columns(&self, columns: Vec<ArrayRef>) -> Result<()> {
+        self.emit(&RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 
     /// Hands rows to the reader, waiting while it is behind; large batches are cut.

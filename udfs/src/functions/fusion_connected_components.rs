@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, UInt32Array};
 use arrow::compute::{cast, concat, take};
 use arrow::datatypes::{DataType, Field, Schema};
 use tributary_algo::fusion::connected_components;
 
 use crate::call::Call;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::function::{
     Binding, Default, Example, Parameter, ParameterType, RelationFunction, ResultColumn, Signature,
 };
 use crate::input::{Input, distinct_keys};
+use crate::keys::{cannot_meet, common_type};
 use crate::output::positions;
 use crate::run::Run;
 
@@ -58,6 +59,7 @@ static SIGNATURE: Signature = Signature {
         },
     ],
     example: Example {
+        setup: &[],
         sql: "SELECT * FROM fusion.connected_components(\
               (SELECT * FROM (VALUES (1, 2), (2, 3), (7, 8)) AS edges (a, b)), \
               source => 'a', target => 'b') ORDER BY node",
@@ -81,37 +83,17 @@ fn ends(call: &Call) -> Result<Ends> {
         .schema
         .field(input.column(&call.required_text("target")?)?);
     let node_type = common_type(source.data_type(), target.data_type()).ok_or_else(|| {
-        Error::new(
-            Kind::DatatypeMismatch,
-            format!(
-                "columns \"{}\" and \"{}\" of {} cannot both hold nodes",
-                source.name(),
-                target.name(),
-                input.describe()
-            ),
+        let relation = input.describe();
+        cannot_meet(
+            (&relation, target.name(), target.data_type()),
+            (&relation, source.name(), source.data_type()),
         )
-        .detail(format!(
-            "Their types are {} and {}.",
-            source.data_type(),
-            target.data_type()
-        ))
-        .hint("Cast one of them in the subquery.")
     })?;
     Ok(Ends {
         source: source.name().clone(),
         target: target.name().clone(),
         node_type,
     })
-}
-
-fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
-    if left == right {
-        return Some(left.clone());
-    }
-    if left.is_signed_integer() && right.is_signed_integer() {
-        return Some(DataType::Int64);
-    }
-    (crate::call::is_text(left) && crate::call::is_text(right)).then_some(DataType::Utf8)
 }
 
 impl RelationFunction for ConnectedComponents {
@@ -134,7 +116,6 @@ impl RelationFunction for ConnectedComponents {
 
     fn run(&self, call: &Call, inputs: &[Input], run: &Run) -> Result<()> {
         let ends = ends(call)?;
-        let binding = self.bind(call)?;
         let [edges] = inputs else {
             return Err(Error::internal("one relation is read"));
         };
@@ -158,9 +139,6 @@ impl RelationFunction for ConnectedComponents {
         let components =
             run.compute(|| connected_components(nodes.len(), &kept_sources, &kept_targets, run))?;
         let components = take(&nodes, &UInt32Array::from(components), None)?;
-        run.emit(&RecordBatch::try_new(
-            binding.schema,
-            vec![nodes, components],
-        )?)
+        run.emit_columns(vec![nodes, components])
     }
 }

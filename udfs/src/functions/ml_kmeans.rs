@@ -14,8 +14,8 @@ use crate::features::{FEATURE_PARAMETERS, Features};
 use crate::function::{
     Binding, Default, Example, Parameter, ParameterType, RelationFunction, ResultColumn, Signature,
 };
-use crate::input::{Input, check_numeric};
-use crate::output::{all_positions, appended, positions};
+use crate::input::{Input, check_numeric, input_of};
+use crate::output::{all_positions, appended, positions, required};
 use crate::run::Run;
 
 /// See [`SIGNATURE`].
@@ -112,6 +112,7 @@ static SIGNATURE: Signature = Signature {
         },
     ],
     example: Example {
+        setup: &[],
         sql: "SELECT cluster_id = first_value(cluster_id) OVER (ORDER BY x) AS with_first, x, distance \
               FROM ml.kmeans((SELECT * FROM (VALUES (0.0), (2.0), (10.0), (14.0)) AS points (x)), \
               features => 'x', k => 2) ORDER BY x",
@@ -160,19 +161,16 @@ impl RelationFunction for KMeans {
             algorithm(call)?;
             features.check_options(call)?;
         }
-        let mut required = vec![all_positions(input)];
         if let Some(centroids) = call.optional_input("initial_centroids")? {
             for name in &features.names {
                 let field = centroids.schema.field(centroids.column(name)?);
                 check_numeric(centroids, name, field.data_type())?;
             }
-            let wanted = positions(centroids, &features.names)?;
-            if call.input_position("initial_centroids")? == Some(0) {
-                required.insert(0, wanted);
-            } else {
-                required.push(wanted);
-            }
         }
+        let required = required(call, |input| match input.parameter {
+            "initial_centroids" => positions(input, &features.names),
+            _ => Ok(all_positions(input)),
+        })?;
         let label = call.required_text("output")?;
         let schema = appended(
             input,
@@ -190,7 +188,6 @@ impl RelationFunction for KMeans {
     }
 
     fn run(&self, call: &Call, inputs: &[Input], run: &Run) -> Result<()> {
-        let schema = self.bind(call)?.schema;
         let described = call.input("rel")?;
         let rows = input_of(call, inputs, "rel")?;
         let features = Features::bind(call)?;
@@ -234,20 +231,13 @@ impl RelationFunction for KMeans {
         }
         let labels = Int32Array::from(labels);
         let distances = Float64Array::from(distances);
-        rows.with_columns(&schema, run, |range| {
+        rows.with_columns(run, |range| {
             Ok(vec![
                 Arc::new(labels.slice(range.start, range.len())),
                 Arc::new(distances.slice(range.start, range.len())),
             ])
         })
     }
-}
-
-/// The rows given for a relation parameter.
-pub(super) fn input_of<'a>(call: &Call, inputs: &'a [Input], name: &str) -> Result<&'a Input> {
-    call.input_position(name)?
-        .and_then(|position| inputs.get(position))
-        .ok_or_else(|| call.missing(name))
 }
 
 fn reordered(values: &[f64], order: &[u32]) -> Vec<f64> {
