@@ -9,7 +9,7 @@ use datafusion::parquet::errors::ParquetError;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A raw table cannot be read.
-    #[error("cannot read table \"{table}\" of The Complete Journey: {source}")]
+    #[error("cannot read table \"{table}\" of The Complete Journey")]
     Raw {
         /// The raw table.
         table: &'static str,
@@ -30,7 +30,7 @@ pub enum Error {
         expected: String,
     },
     /// A file or directory cannot be read or written.
-    #[error("cannot use \"{}\": {source}", path.display())]
+    #[error("cannot use \"{}\"", path.display())]
     File {
         /// The file or directory.
         path: PathBuf,
@@ -39,7 +39,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A Parquet file cannot be written.
-    #[error("cannot write \"{}\": {source}", path.display())]
+    #[error("cannot write \"{}\"", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum Error {
         source: ParquetError,
     },
     /// A batch of rows cannot be put together.
-    #[error("cannot make rows for \"{}\": {source}", path.display())]
+    #[error("cannot make rows for \"{}\"", path.display())]
     Rows {
         /// The file.
         path: PathBuf,
