@@ -81,7 +81,6 @@ impl Store {
     /// Opens the database; rewrites the recorded data path when the directory has moved.
     pub fn open(directory: &Path, data_path: &str) -> Result<Self> {
         let mut writer = sqlite::open(directory)?;
-        sqlite::check_format(&writer, directory)?;
         sqlite::move_data_path(&mut writer, directory, data_path)?;
         let mut connection = sqlite::open(directory)?;
         let data_version = sqlite::data_version(&connection)?;

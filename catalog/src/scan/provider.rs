@@ -84,6 +84,28 @@ impl TableScan {
             .collect())
     }
 
+    /// Whether a column that the scan reads has a NaN somewhere, or may have.
+    ///
+    /// The engine orders NaN above all numbers, Parquet leaves it out of its bounds: pruning inside a file would lose rows.
+    fn may_have_nan(&self, files: &[Arc<DataFile>], projection: Option<&Vec<usize>>) -> bool {
+        let read = |at: usize| projection.is_none_or(|projection| projection.contains(&at));
+        let columns = self
+            .table
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| read(*at));
+        let mut floating = columns
+            .flat_map(|(_, column)| column.walk())
+            .filter(|part| part.data_type.is_floating());
+        floating.any(|part| {
+            files.iter().any(|file| {
+                file.column(part.id)
+                    .is_none_or(|known| known.contains_nan != Some(false))
+            })
+        })
+    }
+
     fn partitioned_file(&self, file: &DataFile) -> Result<PartitionedFile> {
         let path = paths::resolve(
             &self.directory,
@@ -180,10 +202,14 @@ impl TableProvider for TableScan {
                 .collect::<Result<Vec<_>>>()?,
         )
         .split_files(partitions);
-        let options = TableParquetOptions {
+        let mut options = TableParquetOptions {
             global: state.config_options().execution.parquet.clone(),
             ..TableParquetOptions::default()
         };
+        if self.may_have_nan(&files, projection) {
+            options.global.pruning = false;
+            options.global.enable_page_index = false;
+        }
         let readers = CheckedReaders::new(
             Arc::clone(self.warehouse.objects()),
             state.runtime_env().cache_manager.get_file_metadata_cache(),

@@ -514,7 +514,7 @@ mod tests {
             ),
             (ColumnType::Date, int(18_263), "2020-01-02"),
             (ColumnType::Date, int(i128::from(i32::MAX)), "infinity"),
-            (ColumnType::Date, int(-735_159), "0044-03-15 (BC)"),
+            (ColumnType::Date, int(-735_160), "0044-03-15 (BC)"),
             (ColumnType::Date, int(3_789_391), "12345-01-01"),
             (ColumnType::Time, int(45_296_789_000), "12:34:56.789"),
             (ColumnType::Time, int(86_400_000_000), "24:00:00"),

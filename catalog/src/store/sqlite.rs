@@ -70,22 +70,25 @@ pub fn create(directory: &Path, data_path: &str) -> Result<()> {
     durable::sync_directory(directory)
 }
 
+/// Opens a catalog, refusing those of other programs and versions before anything is changed.
 pub fn open(directory: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let configured = Connection::open_with_flags(path(directory), flags).and_then(|connection| {
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.set_prepared_statement_cache_capacity(64);
-        connection.query_row("PRAGMA journal_mode = WAL", [], |row| {
-            row.get::<_, String>(0)
-        })?;
-        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;")?;
-        Ok(connection)
-    });
-    configured.map_err(|error| explain(error.into(), directory))
+    let opened = Connection::open_with_flags(path(directory), flags)
+        .map_err(Error::from)
+        .and_then(|connection| {
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.set_prepared_statement_cache_capacity(64);
+            check_format(&connection, directory)?;
+            connection.query_row("PRAGMA journal_mode = WAL", [], |row| {
+                row.get::<_, String>(0)
+            })?;
+            connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;")?;
+            Ok(connection)
+        });
+    opened.map_err(|error| explain(error, directory))
 }
 
-/// Refuses catalogs of other programs and other versions, before anything is changed.
-pub fn check_format(connection: &Connection, directory: &Path) -> Result<()> {
+fn check_format(connection: &Connection, directory: &Path) -> Result<()> {
     let not_ours = |reason: &str| Error::NotAWarehouse {
         path: directory.to_owned(),
         reason: reason.to_owned(),
@@ -99,7 +102,6 @@ pub fn check_format(connection: &Connection, directory: &Path) -> Result<()> {
             )
             .optional()
             .map(|row| row.is_some())
-            .map_err(|error| explain(error.into(), directory))
     };
     if !has_table("ducklake_metadata")? {
         return Err(not_ours(

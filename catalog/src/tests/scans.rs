@@ -13,7 +13,7 @@ async fn four_files() -> Place {
         let ids = (part * 10..part * 10 + 10).collect::<Vec<_>>();
         let names = ids
             .iter()
-            .map(|id| (part < 3).then(|| format!("n{id}")))
+            .map(|id| (part < 3).then(|| format!("n{id:02}")))
             .collect::<StringArray>();
         let floats = ids
             .iter()
@@ -89,7 +89,7 @@ async fn counts_and_bounds_come_from_the_catalog() {
     // Bounds of text may be cut, and a NaN is above the recorded maximum: both are read.
     let texts = aggregate(vec![min(col("name"))]);
     assert_eq!(opened(texts.clone()).await, 4);
-    assert_eq!(text(&texts.collect().await.unwrap()), ["n0"]);
+    assert_eq!(text(&texts.collect().await.unwrap()), ["n00"]);
     let floats = aggregate(vec![max(col("x"))]);
     assert_eq!(opened(floats.clone()).await, 4);
     assert_eq!(text(&floats.collect().await.unwrap()), ["NaN"]);
