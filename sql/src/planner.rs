@@ -3,9 +3,9 @@
 //! A [`Planner`] is made for each statement from one catalog snapshot; everything it answers comes
 //! from memory, so planning does no I/O. Views are planned in place, each with its own names.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::common::config::ConfigOptions;
@@ -49,7 +49,7 @@ pub struct Planner {
     search_path: Vec<String>,
     relation_planners: Vec<Arc<dyn RelationPlanner>>,
     type_planner: Arc<dyn TypePlanner>,
-    view_depth: Cell<usize>,
+    view_depth: AtomicUsize,
 }
 
 impl Planner {
@@ -71,7 +71,7 @@ impl Planner {
             search_path,
             relation_planners: vec![Arc::new(FunctionPlanner)],
             type_planner: Arc::new(PgTypePlanner),
-            view_depth: Cell::new(0),
+            view_depth: AtomicUsize::new(0),
         }
     }
 
@@ -198,7 +198,7 @@ impl Planner {
     /// # Errors
     /// Where it reads what is no longer there.
     pub fn view_plan(&self, schema: &str, view: &View) -> Result<LogicalPlan> {
-        let depth = self.view_depth.get();
+        let depth = self.view_depth.load(Ordering::Relaxed);
         if depth >= VIEW_DEPTH_MAX {
             return Err(Report::new(
                 Condition::StatementTooComplex,
@@ -207,9 +207,9 @@ impl Planner {
             .detail(format!("At most {VIEW_DEPTH_MAX} may be stacked."))
             .into());
         }
-        self.view_depth.set(depth + 1);
+        self.view_depth.store(depth + 1, Ordering::Relaxed);
         let plan = self.view_plan_within(schema, view);
-        self.view_depth.set(depth);
+        self.view_depth.store(depth, Ordering::Relaxed);
         plan
     }
 
@@ -231,7 +231,7 @@ impl Planner {
             search_path: vec![schema.to_owned()],
             relation_planners: self.relation_planners.clone(),
             type_planner: Arc::clone(&self.type_planner),
-            view_depth: Cell::new(self.view_depth.get()),
+            view_depth: AtomicUsize::new(self.view_depth.load(Ordering::Relaxed)),
         };
         let plan = inner.plan(only.statement, &[])?;
         rename_columns(plan, &view.column_aliases)
