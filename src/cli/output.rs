@@ -178,7 +178,7 @@ fn csv_value(text: &str) -> String {
 /// Rows as a table in the manner of psql.
 pub fn table(schema: &Schema, rows: &[Vec<Option<String>>]) -> String {
     let mut table = comfy_table::Table::new();
-    table.load_preset("     -+          ");
+    table.load_preset("     -+ |          ");
     table.set_header(schema.fields().iter().map(|field| field.name().as_str()));
     for row in rows {
         table.add_row(row.iter().map(|value| value.as_deref().unwrap_or("")));
