@@ -188,6 +188,7 @@ impl Transaction {
             .iter()
             .map(|def| types::build_column(def, &mut next_id))
             .collect::<Result<Vec<_>>>()?;
+        let (arrow_schema, scan_schema) = Table::schemas_of(&columns);
         self.change(|state| {
             let schema = state.overlay.require_schema(schema)?;
             let schema_path = (schema.path.clone(), schema.path_is_relative);
@@ -203,7 +204,8 @@ impl Transaction {
                 schema_id,
                 schema,
                 name: name.to_owned(),
-                arrow_schema: Table::arrow_schema_of(&columns),
+                arrow_schema,
+                scan_schema,
                 columns,
                 files: Arc::default(),
                 rows: 0,

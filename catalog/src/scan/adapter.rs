@@ -69,13 +69,17 @@ impl PhysicalExprAdapterFactory for ByFieldId {
             renamed.push(Field::clone(field).with_name(name));
         }
         let renamed: SchemaRef = Arc::new(ArrowSchema::new(renamed));
-        let inner = DefaultPhysicalExprAdapterFactory.create(logical, Arc::clone(&renamed))?;
+        let inner =
+            DefaultPhysicalExprAdapterFactory.create(Arc::clone(&logical), Arc::clone(&renamed))?;
         let missing = self
             .columns
             .iter()
             .filter(|column| renamed.index_of(&column.name).is_err())
-            .map(|column| (column.name.clone(), initial(column)))
-            .collect();
+            .map(|column| {
+                let field = logical.field_with_name(&column.name)?;
+                Ok((column.name.clone(), initial(column, field.data_type())))
+            })
+            .collect::<EngineResult<_>>()?;
         Ok(Arc::new(Adapter {
             inner,
             physical,
@@ -85,14 +89,14 @@ impl PhysicalExprAdapterFactory for ByFieldId {
 }
 
 /// The value that rows have which were written before the column was added.
-fn initial(column: &Column) -> ScalarValue {
+fn initial(column: &Column, data_type: &DataType) -> ScalarValue {
     let bound = column
         .initial_default
         .as_deref()
         .and_then(|text| Bound::parse(text, &column.column_type));
     bound
-        .and_then(|bound| bound.scalar(&column.data_type))
-        .or_else(|| ScalarValue::try_from(&column.data_type).ok())
+        .and_then(|bound| bound.scalar(data_type))
+        .or_else(|| ScalarValue::try_from(data_type).ok())
         .unwrap_or(ScalarValue::Null)
 }
 

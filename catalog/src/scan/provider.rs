@@ -145,7 +145,7 @@ impl TableScan {
 #[async_trait]
 impl TableProvider for TableScan {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.table.arrow_schema)
+        Arc::clone(&self.table.scan_schema)
     }
 
     fn table_type(&self) -> TableType {

@@ -35,7 +35,7 @@ impl<'a> Bounds<'a> {
         &self,
         name: &ColumnName,
     ) -> Option<impl Iterator<Item = Option<&ColumnStatistics>>> {
-        let at = self.table.arrow_schema.index_of(&name.name).ok()?;
+        let at = self.table.scan_schema.index_of(&name.name).ok()?;
         Some(
             self.files
                 .iter()
@@ -48,7 +48,8 @@ impl<'a> Bounds<'a> {
         name: &ColumnName,
         bound: impl Fn(&ColumnStatistics) -> &Precision<ScalarValue>,
     ) -> Option<ArrayRef> {
-        let unknown = ScalarValue::try_from(&self.table.column(&name.name)?.data_type).ok()?;
+        let field = self.table.scan_schema.field_with_name(&name.name).ok()?;
+        let unknown = ScalarValue::try_from(field.data_type()).ok()?;
         let values = self.columns(name)?.map(|column| {
             column
                 .and_then(|column| bound(column).get_value())

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 
@@ -16,11 +17,11 @@ use crate::spec::types::ColumnType;
 pub fn of_file(table: &Table, file: &DataFile) -> Arc<Statistics> {
     let (schema, statistics) = file.engine.get_or_init(|| {
         (
-            Arc::clone(&table.arrow_schema),
+            Arc::clone(&table.scan_schema),
             Arc::new(compute(table, file)),
         )
     });
-    if Arc::ptr_eq(schema, &table.arrow_schema) || *schema == table.arrow_schema {
+    if Arc::ptr_eq(schema, &table.scan_schema) || *schema == table.scan_schema {
         Arc::clone(statistics)
     } else {
         Arc::new(compute(table, file))
@@ -29,7 +30,7 @@ pub fn of_file(table: &Table, file: &DataFile) -> Arc<Statistics> {
 
 /// The statistics of several files together.
 pub fn of_files(table: &Table, files: &[Arc<DataFile>]) -> Statistics {
-    let mut all = Statistics::new_unknown(&table.arrow_schema);
+    let mut all = Statistics::new_unknown(&table.scan_schema);
     let mut files = files.iter().map(|file| of_file(table, file));
     let Some(first) = files.next() else {
         all.num_rows = Precision::Exact(0);
@@ -38,7 +39,7 @@ pub fn of_files(table: &Table, files: &[Arc<DataFile>]) -> Statistics {
     let rest = files.collect::<Vec<_>>();
     let merged = Statistics::try_merge_iter(
         std::iter::once(first.as_ref()).chain(rest.iter().map(Arc::as_ref)),
-        &table.arrow_schema,
+        &table.scan_schema,
     );
     merged.unwrap_or(all)
 }
@@ -49,8 +50,11 @@ fn compute(table: &Table, file: &DataFile) -> Statistics {
     let column_statistics = table
         .columns
         .iter()
-        .map(|column| match file.column(column.id) {
-            Some(known) if column.children.is_empty() => of_column(column, known),
+        .zip(table.scan_schema.fields())
+        .map(|(column, field)| match file.column(column.id) {
+            Some(known) if column.children.is_empty() => {
+                of_column(column, field.data_type(), known)
+            }
             _ => ColumnStatistics::new_unknown(),
         })
         .collect();
@@ -61,10 +65,10 @@ fn compute(table: &Table, file: &DataFile) -> Statistics {
     }
 }
 
-fn of_column(column: &Column, known: &FileColumn) -> ColumnStatistics {
+fn of_column(column: &Column, data_type: &DataType, known: &FileColumn) -> ColumnStatistics {
     use ColumnType as T;
     let bound = |text: &Option<String>| -> Option<ScalarValue> {
-        Bound::parse(text.as_deref()?, &column.column_type)?.scalar(&column.data_type)
+        Bound::parse(text.as_deref()?, &column.column_type)?.scalar(data_type)
     };
     let precise = |value: Option<ScalarValue>| match (value, &column.column_type) {
         (None, _) => Precision::Absent,

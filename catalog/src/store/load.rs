@@ -165,6 +165,7 @@ impl Loader<'_> {
             let columns = assemble(columns.remove(&id).unwrap_or_default());
             let files = files.remove(&id).unwrap_or_default();
             let (row_count, bytes) = totals(&files);
+            let (arrow_schema, scan_schema) = Table::schemas_of(&columns);
             let other = columns.iter().flat_map(Column::walk).find_map(|column| {
                 match &column.column_type {
                     ColumnType::Other(name) => Some(format!("type {name}")),
@@ -180,7 +181,8 @@ impl Loader<'_> {
                 path: row.get(4)?,
                 path_is_relative: row.get(5)?,
                 schema_path: (path.clone(), *path_is_relative),
-                arrow_schema: Table::arrow_schema_of(&columns),
+                arrow_schema,
+                scan_schema,
                 columns,
                 files: Arc::new(files),
                 rows: row_count,

@@ -164,7 +164,7 @@ async fn every_type_comes_back() {
         let read = scan(&warehouse, table).collect().await.unwrap();
         assert_eq!(read.iter().map(RecordBatch::num_rows).sum::<usize>(), 6);
         for batch in &read {
-            assert_eq!(batch.schema(), table.arrow_schema);
+            assert_eq!(batch.schema(), table.scan_schema);
         }
         let mut twice = text(std::slice::from_ref(&written));
         twice.extend(text(std::slice::from_ref(&written)));
