@@ -1,5 +1,7 @@
 //! Results against those of scikit-learn, LAPACK and `implicit`, stored with the script that made them in `tests/data/reference`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -131,7 +133,7 @@ fn kmeans_plus_plus_finds_the_best_known_clusters_of_wine() {
         }
         .fit(&blocks(&x), None, &Unlimited)
         .unwrap();
-        assert_close(found.inertia, 1277.928_488_844_642_6, 1e-6);
+        assert_close(found.inertia, 1_277.928_488_844_642_6, 1e-6);
         let index = adjusted_rand(&found.labels, &indices(&case["target"]));
         assert_close(index, 0.8975, 1e-4);
     }

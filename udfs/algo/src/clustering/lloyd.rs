@@ -261,7 +261,7 @@ fn farthest_rows(
     Ok(farthest)
 }
 
-/// Hands the rows of a block to `take`, sixteen or fewer at a time, with the nearest centroid of each.
+/// Hands the rows of a block to `take`, a tile or less at a time, with the nearest centroid of each.
 fn label_rows(
     rows: &[f32],
     d: usize,

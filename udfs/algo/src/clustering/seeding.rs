@@ -124,14 +124,14 @@ impl Closest<'_> {
             host,
             |index, rows| {
                 let weights = self.weights.map(|all| part(all, index));
-                points
-                    .chunks_exact(data.columns())
-                    .map(|point| {
-                        let mut squared = part(&self.squared, index).to_vec();
-                        lower(rows, data.columns(), point, &mut squared, host)?;
-                        Ok(weighted_sum(&squared, weights))
-                    })
-                    .collect::<Result<Vec<f64>>>()
+                lowered_sums(
+                    rows,
+                    &points,
+                    candidates.len(),
+                    part(&self.squared, index),
+                    weights,
+                    host,
+                )
             },
             |sums| {
                 for (total, sum) in totals.iter_mut().zip(sums) {
@@ -207,11 +207,47 @@ fn lower(
     for (rows, squared) in rows.chunks(LANES * columns).zip(squared.chunks_mut(LANES)) {
         meter.spend(rows.len())?;
         tile.load(rows, columns);
-        for (slot, new) in squared.iter_mut().zip(tile.squared_distances(point)) {
-            *slot = slot.min(new);
-        }
+        let mut lanes = [f32::INFINITY; LANES];
+        lanes[..squared.len()].copy_from_slice(squared);
+        tile.lower(point, &mut lanes);
+        squared.copy_from_slice(&lanes[..squared.len()]);
     }
     Ok(())
+}
+
+/// What the weighted sum of `squared` would be if each of `count` points, row-major, lowered it.
+fn lowered_sums(
+    rows: &[f32],
+    points: &[f32],
+    count: usize,
+    squared: &[f32],
+    weights: Option<&[f64]>,
+    host: &dyn Host,
+) -> Result<Vec<f64>> {
+    let columns = points.len() / count;
+    let mut tile = Tile::default();
+    let mut meter = Meter::new(host);
+    let mut sums = vec![[0.0; LANES]; count];
+    for (at, (rows, held)) in rows
+        .chunks(LANES * columns)
+        .zip(squared.chunks(LANES))
+        .enumerate()
+    {
+        meter.spend(rows.len() * count)?;
+        tile.load(rows, columns);
+        let mut lanes = [0.0; LANES];
+        lanes[..held.len()].copy_from_slice(held);
+        // Lanes past the last row weigh nothing.
+        let mut lane_weights = [0.0; LANES];
+        match weights {
+            None => lane_weights[..held.len()].fill(1.0),
+            Some(weights) => {
+                lane_weights[..held.len()].copy_from_slice(&weights[at * LANES..][..held.len()])
+            }
+        }
+        tile.add_lowered(points, &lanes, &lane_weights, &mut sums);
+    }
+    Ok(sums.iter().map(|strands| strands.iter().sum()).collect())
 }
 
 fn weighted_sum(squared: &[f32], weights: Option<&[f64]>) -> f64 {

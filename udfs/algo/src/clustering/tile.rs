@@ -1,22 +1,24 @@
-//! The inner loop of k-means: squared distances of sixteen rows at a time to a run of centroids.
+//! The inner loop of k-means: squared distances of 32 rows at a time to a run of centroids.
 //!
-//! Rows are the lanes: sixteen rows are transposed once into columns of sixteen, then each centroid costs a subtraction
-//! and a fused multiply-add a column for all of them, and the nearest is kept lane by lane. The distance is summed from the
+//! Rows are the lanes: 32 rows are transposed once into columns of 32, then each centroid costs a subtraction and a fused
+//! multiply-add a column for all of them, and the nearest is kept lane by lane. The distance is summed from the
 //! differences, column by column, not from `|x|^2 - 2xc + |c|^2`, which loses the small distances of f32 rows.
+
+use pulp::Simd;
 
 use crate::simd::vectorised;
 
 /// Rows of a tile.
-pub(crate) const LANES: usize = 16;
+pub(crate) const LANES: usize = 32;
 
-/// Sixteen rows, transposed: `columns[j][l]` is column j of row l. Lanes past the last row repeat it.
+/// 32 rows, transposed: `columns[j][l]` is column j of row l. Lanes past the last row repeat it.
 #[derive(Debug, Default)]
 pub(crate) struct Tile {
     columns: Vec<[f32; LANES]>,
 }
 
 impl Tile {
-    /// Takes up to sixteen rows, row-major, of `columns` values each.
+    /// Takes up to 32 rows, row-major, of `columns` values each.
     pub(crate) fn load(&mut self, rows: &[f32], columns: usize) {
         self.columns.resize(columns, [0.0; LANES]);
         let held = rows.chunks_exact(columns).len();
@@ -37,11 +39,21 @@ impl Tile {
         }
     }
 
-    /// Squared distances of the rows to one point.
-    pub(crate) fn squared_distances(&self, point: &[f32]) -> [f32; LANES] {
-        let mut nearest = Nearest::default();
-        nearest.offer(self, point, 0);
-        nearest.squared
+    /// Lowers `squared` to the squared distances of the rows to `point` where those are smaller.
+    pub(crate) fn lower(&self, point: &[f32], squared: &mut [f32; LANES]) {
+        lower(&self.columns, point, squared);
+    }
+
+    /// For each of `points`, row-major: what the weighted sum of the squared distances of the rows would be if the point
+    /// lowered them from `squared`, strand by strand of rows, added to `sums`.
+    pub(crate) fn add_lowered(
+        &self,
+        points: &[f32],
+        squared: &[f32; LANES],
+        weights: &[f64; LANES],
+        sums: &mut [[f64; LANES]],
+    ) {
+        add_lowered(&self.columns, points, squared, weights, sums);
     }
 }
 
@@ -71,65 +83,139 @@ impl Nearest {
 }
 
 vectorised! {
-    fn offer<'a>(
+    fn offer<'a, S>(
+        simd,
         columns: &'a [[f32; LANES]],
         centroids: &'a [f32],
         first: u32,
         nearest: &'a mut Nearest,
     ) -> () {
-        let d = columns.len();
-        let mut label = first;
-        // Four centroids at a time share the loads of the rows and keep four sums in flight.
-        let quads = centroids.chunks_exact(4 * d);
-        let rest = quads.remainder();
-        let mut best = *nearest;
-        for quad in quads {
-            let (a, quad) = quad.split_at(d);
-            let (b, quad) = quad.split_at(d);
-            let (c, e) = quad.split_at(d);
-            let mut sums = [[0.0_f32; LANES]; 4];
-            for ((((x, a), b), c), e) in columns.iter().zip(a).zip(b).zip(c).zip(e) {
-                add_squares(&mut sums[0], x, *a);
-                add_squares(&mut sums[1], x, *b);
-                add_squares(&mut sums[2], x, *c);
-                add_squares(&mut sums[3], x, *e);
-            }
-            for sum in &sums {
-                keep_nearer(&mut best, sum, label);
-                label = label.wrapping_add(1);
+        // Two vectors of rows by four centroids: eight sums in flight hide the latency of an addition.
+        for pair in 0..LANES / (2 * S::F32_LANES) {
+            offer_pair(simd, columns, centroids, first, nearest, pair);
+        }
+    }
+}
+
+/// The `pair`-th two vectors of the rows.
+#[inline(always)]
+fn offer_pair<S: Simd>(
+    simd: S,
+    columns: &[[f32; LANES]],
+    centroids: &[f32],
+    first: u32,
+    nearest: &mut Nearest,
+    pair: usize,
+) {
+    let d = columns.len();
+    let at = 2 * pair;
+    let (squared, _) = S::as_mut_simd_f32s(&mut nearest.squared);
+    let (labels, _) = S::as_mut_simd_u32s(&mut nearest.label);
+    let mut best = [squared[at], squared[at + 1]];
+    let mut label = [labels[at], labels[at + 1]];
+    let mut number = first;
+
+    let quads = centroids.chunks_exact(4 * d);
+    let rest = quads.remainder();
+    for quad in quads {
+        let (a, quad) = quad.split_at(d);
+        let (b, quad) = quad.split_at(d);
+        let (c, e) = quad.split_at(d);
+        let mut sums = [[simd.splat_f32s(0.0); 2]; 4];
+        for ((((x, a), b), c), e) in columns.iter().zip(a).zip(b).zip(c).zip(e) {
+            let (x, _) = S::as_simd_f32s(x);
+            let x = [x[at], x[at + 1]];
+            for (sums, centroid) in sums.iter_mut().zip([a, b, c, e]) {
+                add_squares(simd, sums, x, *centroid);
             }
         }
-        for centroid in rest.chunks_exact(d) {
-            let mut sum = [0.0_f32; LANES];
-            for (x, c) in columns.iter().zip(centroid) {
-                add_squares(&mut sum, x, *c);
-            }
-            keep_nearer(&mut best, &sum, label);
-            label = label.wrapping_add(1);
+        for sums in sums {
+            keep_nearer(simd, &mut best, &mut label, sums, number);
+            number = number.wrapping_add(1);
         }
-        *nearest = best;
+    }
+    for centroid in rest.chunks_exact(d) {
+        let mut sums = [simd.splat_f32s(0.0); 2];
+        for (x, centroid) in columns.iter().zip(centroid) {
+            let (x, _) = S::as_simd_f32s(x);
+            add_squares(simd, &mut sums, [x[at], x[at + 1]], *centroid);
+        }
+        keep_nearer(simd, &mut best, &mut label, sums, number);
+        number = number.wrapping_add(1);
+    }
+    [squared[at], squared[at + 1]] = best;
+    [labels[at], labels[at + 1]] = label;
+}
+
+vectorised! {
+    fn lower<'a, S>(
+        simd,
+        columns: &'a [[f32; LANES]],
+        point: &'a [f32],
+        squared: &'a mut [f32; LANES],
+    ) -> () {
+        lower_to(simd, columns, point, squared);
+    }
+}
+
+vectorised! {
+    fn add_lowered<'a, S>(
+        simd,
+        columns: &'a [[f32; LANES]],
+        points: &'a [f32],
+        squared: &'a [f32; LANES],
+        weights: &'a [f64; LANES],
+        sums: &'a mut [[f64; LANES]],
+    ) -> () {
+        for (point, sums) in points.chunks_exact(columns.len()).zip(sums) {
+            let mut lowered = *squared;
+            lower_to(simd, columns, point, &mut lowered);
+            for ((sum, value), weight) in sums.iter_mut().zip(&lowered).zip(weights) {
+                *sum += f64::from(*value) * weight;
+            }
+        }
     }
 }
 
 #[inline(always)]
-fn add_squares(sums: &mut [f32; LANES], x: &[f32; LANES], centroid: f32) {
+fn lower_to<S: Simd>(simd: S, columns: &[[f32; LANES]], point: &[f32], squared: &mut [f32; LANES]) {
+    let (squared, _) = S::as_mut_simd_f32s(squared);
+    for pair in 0..LANES / (2 * S::F32_LANES) {
+        let at = 2 * pair;
+        let mut sums = [simd.splat_f32s(0.0); 2];
+        for (x, centroid) in columns.iter().zip(point) {
+            let (x, _) = S::as_simd_f32s(x);
+            add_squares(simd, &mut sums, [x[at], x[at + 1]], *centroid);
+        }
+        for (to, new) in squared[at..].iter_mut().zip(sums) {
+            let nearer = simd.less_than_f32s(new, *to);
+            *to = simd.select_f32s(nearer, new, *to);
+        }
+    }
+}
+
+#[inline(always)]
+fn add_squares<S: Simd>(simd: S, sums: &mut [S::f32s; 2], x: [S::f32s; 2], centroid: f32) {
+    let centroid = simd.splat_f32s(centroid);
     for (sum, x) in sums.iter_mut().zip(x) {
-        let difference = x - centroid;
-        *sum = difference.mul_add(difference, *sum);
+        let difference = simd.sub_f32s(x, centroid);
+        *sum = simd.mul_add_f32s(difference, difference, *sum);
     }
 }
 
 #[inline(always)]
-fn keep_nearer(nearest: &mut Nearest, squared: &[f32; LANES], label: u32) {
-    for ((best, slot), &new) in nearest
-        .squared
-        .iter_mut()
-        .zip(&mut nearest.label)
-        .zip(squared)
-    {
-        let nearer = new < *best;
-        *best = if nearer { new } else { *best };
-        *slot = if nearer { label } else { *slot };
+fn keep_nearer<S: Simd>(
+    simd: S,
+    best: &mut [S::f32s; 2],
+    label: &mut [S::u32s; 2],
+    squared: [S::f32s; 2],
+    number: u32,
+) {
+    let number = simd.splat_u32s(number);
+    for ((best, label), new) in best.iter_mut().zip(label).zip(squared) {
+        let nearer = simd.less_than_f32s(new, *best);
+        *best = simd.select_f32s(nearer, new, *best);
+        *label = simd.select_u32s(nearer, number, *label);
     }
 }
 
@@ -153,7 +239,7 @@ mod tests {
         assert_eq!(nearest.squared[..3], [0.0, 0.0, 0.5]);
         assert_eq!(
             nearest.label[3..],
-            [0; 13],
+            [0; LANES - 3],
             "spare lanes repeat the last row"
         );
     }
@@ -166,7 +252,9 @@ mod tests {
             let point: Vec<f32> = (0..d).map(|i| value(i + 31)).collect();
             let mut tile = Tile::default();
             tile.load(&rows, d);
-            for (row, found) in rows.chunks(d).zip(tile.squared_distances(&point)) {
+            let mut squared = [f32::INFINITY; LANES];
+            tile.lower(&point, &mut squared);
+            for (row, found) in rows.chunks(d).zip(squared) {
                 let mut sum = 0.0_f32;
                 for (x, c) in row.iter().zip(&point) {
                     sum = (x - c).mul_add(x - c, sum);

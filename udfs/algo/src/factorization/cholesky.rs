@@ -1,9 +1,10 @@
 //! Positive definite systems of the size of the factors, solved in single precision and, where that fails, in double.
 
-use super::factors::{add_scaled, dot_lanes};
+use pulp::Simd;
+
 use crate::Result;
 use crate::host::Meter;
-use crate::simd::vectorised;
+use crate::simd::{STRANDS, add_scaled, dot, vectorised};
 
 /// Rows eliminated between two questions for cancellation.
 const PANEL: usize = 32;
@@ -32,53 +33,133 @@ pub(crate) fn solve(
     Ok(b.iter().all(|value| value.is_finite()))
 }
 
+/// Rows of U that are taken out of a row below in one go, so that it is loaded and stored once for four.
+const FOUR: usize = 4;
+
 vectorised! {
-    /// Makes rows `from..to` of U and takes their part out of the rows below.
-    fn eliminate<'a>(a: &'a mut [f32], stride: usize, width: usize, from: usize, to: usize) -> bool {
-        for k in from..to {
-            let (above, below) = a.split_at_mut((k + 1) * stride);
-            let row = &mut above[k * stride..];
-            let pivot = row[k];
-            if !(pivot > 0.0 && pivot.is_finite()) {
+    /// Makes rows `from..to` of U and takes their part out of the rows below; `from` is a multiple of four, and so is `to`
+    /// unless it is `width`.
+    fn eliminate<'a, S>(
+        simd,
+        a: &'a mut [f32],
+        stride: usize,
+        width: usize,
+        from: usize,
+        to: usize,
+    ) -> bool {
+        for first in (from..to).step_by(FOUR) {
+            let last = (first + FOUR).min(to);
+            let (above, below) = a.split_at_mut(last * stride);
+            let rows = &mut above[first * stride..];
+            if !finish_rows(simd, rows, stride, first) {
                 return false;
             }
-            let scale = 1.0 / pivot.sqrt();
-            for value in row[k..].iter_mut() {
-                *value *= scale;
+            let below = &mut below[..(width - last) * stride];
+            let mut pairs = below.chunks_exact_mut(2 * stride);
+            let mut i = last;
+            for pair in &mut pairs {
+                let (one, two) = pair.split_at_mut(stride);
+                take_out_of_two(simd, rows, i, one, two);
+                i += 2;
             }
-            for (i, target) in (k + 1..width).zip(below.chunks_exact_mut(stride)) {
-                let factor = -row[i];
-                if factor != 0.0 {
-                    // From a whole vector on: what is left of the diagonal is never read.
-                    let start = i / 16 * 16;
-                    add_scaled(&mut target[start..], factor, &row[start..]);
-                }
+            for one in pairs.into_remainder().chunks_exact_mut(stride) {
+                take_out_of_one(simd, rows, i, one);
             }
         }
         true
     }
 }
 
+/// Makes rows of U of a few rows that wait only for each other, the first being row `first`.
+#[inline(always)]
+fn finish_rows<S: Simd>(simd: S, rows: &mut [f32], stride: usize, first: usize) -> bool {
+    for at in 0..rows.len() / stride {
+        let k = first + at;
+        // From a whole vector on: what is left of the diagonal is never read.
+        let start = k / STRANDS * STRANDS;
+        let (done, rest) = rows.split_at_mut(at * stride);
+        let row = &mut rest[..stride];
+        for done in done.chunks_exact(stride) {
+            add_scaled(simd, &mut row[start..], -done[k], &done[start..]);
+        }
+        let pivot = row[k];
+        if !(pivot > 0.0 && pivot.is_finite()) {
+            return false;
+        }
+        let scale = 1.0 / pivot.sqrt();
+        for value in row[start..].iter_mut() {
+            *value *= scale;
+        }
+    }
+    true
+}
+
+/// Takes four rows of U out of rows i and i + 1.
+#[inline(always)]
+fn take_out_of_two<S: Simd>(simd: S, rows: &[f32], i: usize, one: &mut [f32], two: &mut [f32]) {
+    let stride = one.len();
+    let start = i / STRANDS * STRANDS;
+    let [a, b, c, d] = four_rows(rows, stride);
+    // Written out, because a closure given to a function of the library is not compiled for the instruction set.
+    let (a0, a1) = (simd.splat_f32s(-a[i]), simd.splat_f32s(-a[i + 1]));
+    let (b0, b1) = (simd.splat_f32s(-b[i]), simd.splat_f32s(-b[i + 1]));
+    let (c0, c1) = (simd.splat_f32s(-c[i]), simd.splat_f32s(-c[i + 1]));
+    let (d0, d1) = (simd.splat_f32s(-d[i]), simd.splat_f32s(-d[i + 1]));
+    let (one, _) = S::as_mut_simd_f32s(&mut one[start..]);
+    let (two, _) = S::as_mut_simd_f32s(&mut two[start..]);
+    let (a, _) = S::as_simd_f32s(&a[start..]);
+    let (b, _) = S::as_simd_f32s(&b[start..]);
+    let (c, _) = S::as_simd_f32s(&c[start..]);
+    let (d, _) = S::as_simd_f32s(&d[start..]);
+    for (((((one, two), a), b), c), d) in one.iter_mut().zip(two).zip(a).zip(b).zip(c).zip(d) {
+        let mut u = simd.mul_add_f32s(a0, *a, *one);
+        let mut v = simd.mul_add_f32s(a1, *a, *two);
+        u = simd.mul_add_f32s(b0, *b, u);
+        v = simd.mul_add_f32s(b1, *b, v);
+        u = simd.mul_add_f32s(c0, *c, u);
+        v = simd.mul_add_f32s(c1, *c, v);
+        *one = simd.mul_add_f32s(d0, *d, u);
+        *two = simd.mul_add_f32s(d1, *d, v);
+    }
+}
+
+/// Takes four rows of U out of row i.
+#[inline(always)]
+fn take_out_of_one<S: Simd>(simd: S, rows: &[f32], i: usize, one: &mut [f32]) {
+    let start = i / STRANDS * STRANDS;
+    for row in four_rows(rows, one.len()) {
+        add_scaled(simd, &mut one[start..], -row[i], &row[start..]);
+    }
+}
+
+#[inline(always)]
+fn four_rows(rows: &[f32], stride: usize) -> [&[f32]; FOUR] {
+    let (a, rows) = rows.split_at(stride);
+    let (b, rows) = rows.split_at(stride);
+    let (c, rows) = rows.split_at(stride);
+    [a, b, c, &rows[..stride]]
+}
+
 vectorised! {
     /// `U^T z = b`, then `U x = z`.
-    fn substitute<'a>(u: &'a [f32], b: &'a mut [f32], width: usize) -> () {
+    fn substitute<'a, S>(simd, u: &'a [f32], b: &'a mut [f32], width: usize) -> () {
         let stride = b.len();
         for k in 0..width {
             let row = &u[k * stride..][..stride];
             let (done, rest) = b.split_at_mut(k + 1);
             let z = done[k] / row[k];
             done[k] = z;
-            add_scaled(rest, -z, &row[k + 1..]);
+            add_scaled(simd, rest, -z, &row[k + 1..]);
         }
         for value in b.iter_mut().skip(width) {
             *value = 0.0;
         }
         for k in (0..width).rev() {
             let row = &u[k * stride..][..stride];
-            // From a whole vector on; what the dot product takes too much is zero in `b` or taken out again.
-            let start = (k + 1).div_ceil(16) * 16;
-            let mut sum = dot_lanes(&row[start.min(stride)..], &b[start.min(stride)..]);
-            for (u, x) in row[k + 1..start.min(stride)].iter().zip(&b[k + 1..]) {
+            // Whole strands by the dot product, what comes before them one by one.
+            let start = (k + 1).next_multiple_of(STRANDS).min(stride);
+            let mut sum = dot(simd, &row[start..], &b[start..]);
+            for (u, x) in row[k + 1..start].iter().zip(&b[k + 1..]) {
                 sum = u.mul_add(*x, sum);
             }
             b[k] = (b[k] - sum) / row[k];

@@ -1,16 +1,17 @@
 //! Factor tables as the solvers hold them: f32 rows padded to whole vectors.
 
 use ndarray::{Array2, ArrayView2};
+use pulp::Simd;
 use rayon::prelude::*;
 
 use crate::host::{Host, Reservation, reserve_for};
 use crate::parallel::ordered;
 use crate::random::Random;
-use crate::simd::vectorised;
+use crate::simd::{STRANDS, vectorised};
 use crate::{Error, Result};
 
 /// Values of a vector: rows are padded with zeros to a multiple of it.
-pub(crate) const LANES: usize = 16;
+pub(crate) const LANES: usize = STRANDS;
 
 /// Rows of a chunk of parallel work.
 const CHUNK: usize = 1024;
@@ -123,11 +124,8 @@ impl Factors {
             |index| {
                 let end = ((index + 1) * chunk).min(self.rows);
                 let mut part = vec![0.0_f32; stride * stride];
-                add_gram(
-                    &self.values[index * chunk * stride..end * stride],
-                    stride,
-                    &mut part,
-                );
+                let rows = &self.values[index * chunk * stride..end * stride];
+                add_outer(rows, rows, stride, &mut part);
                 Ok(part)
             },
             |part| {
@@ -152,82 +150,52 @@ pub(crate) fn padded(width: usize) -> usize {
 }
 
 vectorised! {
-    /// Adds `rows^T rows` to the upper triangle of `gram`, in tiles of 4 x 16; whole tiles are filled.
-    pub(crate) fn add_gram<'a>(rows: &'a [f32], stride: usize, gram: &'a mut [f32]) -> () {
-        add_outer_tiles(rows, rows, stride, gram);
-    }
-}
-
-vectorised! {
-    /// Adds the sum over rows b of `left_b^T right_b` to the upper triangle of `sum`, as [`add_gram`].
-    pub(crate) fn add_outer<'a>(
+    /// Adds the sum over rows b of `left_b^T right_b` to the upper triangle of `sum`, stride x stride, in whole tiles of
+    /// 8 x 16, which also fill a part below the diagonal.
+    pub(crate) fn add_outer<'a, S>(
+        simd,
         left: &'a [f32],
         right: &'a [f32],
         stride: usize,
         sum: &'a mut [f32],
     ) -> () {
-        add_outer_tiles(left, right, stride, sum);
-    }
-}
-
-#[inline(always)]
-fn add_outer_tiles(left: &[f32], right: &[f32], stride: usize, sum: &mut [f32]) {
-    let mut first = 0;
-    while first < stride {
-        let mut column = first / LANES * LANES;
-        while column < stride {
-            let mut tile = [[0.0_f32; LANES]; 4];
-            for (l, r) in left.chunks_exact(stride).zip(right.chunks_exact(stride)) {
-                let (Some(l), Some(r)) = (
-                    l[first..].first_chunk::<4>(),
-                    r[column..].first_chunk::<LANES>(),
-                ) else {
-                    continue;
-                };
-                for (tile, l) in tile.iter_mut().zip(l) {
-                    for (slot, r) in tile.iter_mut().zip(r) {
-                        *slot = l.mul_add(*r, *slot);
-                    }
-                }
+        for first in (0..stride).step_by(ROWS) {
+            for column in (first / LANES * LANES..stride).step_by(S::F32_LANES) {
+                add_outer_tile(simd, left, right, stride, sum, first, column);
             }
-            for (at, tile) in tile.iter().enumerate() {
-                let to = &mut sum[(first + at) * stride + column..][..LANES];
-                for (to, value) in to.iter_mut().zip(tile) {
-                    *to += value;
-                }
-            }
-            column += LANES;
         }
-        first += 4;
     }
 }
 
-/// Sum of products of two padded rows, in sixteen running sums added up in order; for use inside a vectorised kernel.
-#[inline(always)]
-pub(crate) fn dot_lanes(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; LANES];
-    let (a, _) = a.as_chunks::<LANES>();
-    let (b, _) = b.as_chunks::<LANES>();
-    for (a, b) in a.iter().zip(b) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum = a.mul_add(*b, *sum);
-        }
-    }
-    let mut half = LANES / 2;
-    while half > 0 {
-        for at in 0..half {
-            sums[at] += sums[at + half];
-        }
-        half /= 2;
-    }
-    sums[0]
-}
+/// Rows of a tile of an outer product, one column vector wide: as many sums as hide the latency of an addition.
+const ROWS: usize = 8;
 
-/// `to += factor * from`; for use inside a vectorised kernel.
 #[inline(always)]
-pub(crate) fn add_scaled(to: &mut [f32], factor: f32, from: &[f32]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = factor.mul_add(*from, *to);
+fn add_outer_tile<S: Simd>(
+    simd: S,
+    left: &[f32],
+    right: &[f32],
+    stride: usize,
+    sum: &mut [f32],
+    first: usize,
+    column: usize,
+) {
+    let mut tile = [simd.splat_f32s(0.0); ROWS];
+    for (l, r) in left.chunks_exact(stride).zip(right.chunks_exact(stride)) {
+        let (Some(l), Some(r)) = (
+            l[first..].first_chunk::<ROWS>(),
+            S::as_simd_f32s(&r[column..]).0.first(),
+        ) else {
+            continue;
+        };
+        for (sum, l) in tile.iter_mut().zip(l) {
+            *sum = simd.mul_add_f32s(simd.splat_f32s(*l), *r, *sum);
+        }
+    }
+    for (row, tile) in sum[first * stride..].chunks_exact_mut(stride).zip(tile) {
+        if let Some(to) = S::as_mut_simd_f32s(&mut row[column..]).0.first_mut() {
+            *to = simd.add_f32s(*to, tile);
+        }
     }
 }
 

@@ -6,13 +6,14 @@
 
 use std::ops::Deref;
 
+use pulp::Simd;
 use rayon::prelude::*;
 
 use super::als::Solver;
 use super::cholesky;
-use super::factors::{Factors, LANES, add_outer, add_scaled, dot_lanes};
+use super::factors::{Factors, LANES, add_outer};
 use crate::host::{Host, Meter, reserve_for};
-use crate::simd::vectorised;
+use crate::simd::{add_scaled, dot, vectorised};
 use crate::sparse::Csr;
 use crate::{Error, Result};
 
@@ -141,21 +142,19 @@ impl<F: Deref<Target = Factors> + Sync> Normal<F> {
         x.fill(0.0);
         for (columns, weights) in columns.chunks(BATCH).zip(weights.chunks(BATCH)) {
             meter.spend(columns.len() * stride * (stride + LANES) / 8)?;
-            space.gathered.clear();
-            space.weighted.clear();
-            for (&column, &weight) in columns.iter().zip(weights) {
-                if weight == 0.0 {
-                    continue;
-                }
-                let y = self.factors.row(column as usize);
-                let extra = alpha * weight;
-                add_scaled(x, 1.0 + extra, y);
-                space.gathered.extend_from_slice(y);
-                space.weighted.extend(y.iter().map(|value| extra * value));
-            }
-            add_outer(&space.weighted, &space.gathered, stride, &mut space.matrix);
+            let held = columns.len() * stride;
+            let (gathered, weighted) = (&mut space.gathered[..held], &mut space.weighted[..held]);
+            gather(
+                &self.factors.values,
+                columns,
+                weights,
+                alpha,
+                x,
+                gathered,
+                weighted,
+            );
+            add_outer(weighted, gathered, stride, &mut space.matrix);
         }
-        space.right.copy_from_slice(x);
         if cholesky::solve(&mut space.matrix, x, width, meter)? {
             return Ok(());
         }
@@ -245,8 +244,8 @@ impl Workspace {
     pub(crate) fn new(stride: usize) -> Self {
         Self {
             matrix: vec![0.0; stride * stride],
-            gathered: Vec::with_capacity(BATCH * stride),
-            weighted: Vec::with_capacity(BATCH * stride),
+            gathered: vec![0.0; BATCH * stride],
+            weighted: vec![0.0; BATCH * stride],
             right: vec![0.0; stride],
             direction: vec![0.0; stride],
             product: vec![0.0; stride],
@@ -257,6 +256,39 @@ impl Workspace {
         stride
             .saturating_mul(stride)
             .saturating_add((2 * BATCH + 3) * stride)
+    }
+}
+
+vectorised! {
+    /// Copies the factors of `columns` one after another, plain and times what their weights add to the confidence, and adds
+    /// them times the whole confidence to `right`. A cell of weight zero adds nothing.
+    fn gather<'a, S>(
+        simd,
+        factors: &'a [f32],
+        columns: &'a [u32],
+        weights: &'a [f32],
+        alpha: f32,
+        right: &'a mut [f32],
+        gathered: &'a mut [f32],
+        weighted: &'a mut [f32],
+    ) -> () {
+        let stride = right.len();
+        for (((&column, &weight), gathered), weighted) in columns
+            .iter()
+            .zip(weights)
+            .zip(gathered.chunks_exact_mut(stride))
+            .zip(weighted.chunks_exact_mut(stride))
+        {
+            let y = &factors[column as usize * stride..][..stride];
+            let extra = alpha * weight;
+            gathered.copy_from_slice(y);
+            for (to, y) in weighted.iter_mut().zip(y) {
+                *to = extra * y;
+            }
+            if weight != 0.0 {
+                add_scaled(simd, right, 1.0 + extra, y);
+            }
+        }
     }
 }
 
@@ -274,14 +306,14 @@ struct Row<'a> {
 impl Row<'_> {
     /// `to = (Y^T Y + lambda I) v + sum_i s_i y_i` with `s_i = each(w_i, y_i v)`.
     #[inline(always)]
-    fn apply(&self, v: &[f32], to: &mut [f32], each: impl Fn(f32, f32) -> f32) {
+    fn apply<S: Simd>(&self, simd: S, v: &[f32], to: &mut [f32], each: impl Fn(f32, f32) -> f32) {
         let stride = v.len();
         for (to, v) in to.iter_mut().zip(v) {
             *to = self.penalty * v;
         }
         for (&v, row) in v.iter().zip(self.gram.chunks_exact(stride)) {
             if v != 0.0 {
-                add_scaled(to, v, row);
+                add_scaled(simd, to, v, row);
             }
         }
         for (&column, &weight) in self.columns.iter().zip(self.weights) {
@@ -289,13 +321,14 @@ impl Row<'_> {
                 continue;
             }
             let y = &self.factors[column as usize * stride..][..stride];
-            add_scaled(to, each(self.alpha * weight, dot_lanes(y, v)), y);
+            add_scaled(simd, to, each(self.alpha * weight, dot(simd, y, v)), y);
         }
     }
 }
 
 vectorised! {
-    fn descend<'a>(
+    fn descend<'a, S>(
+        simd,
         row: Row<'a>,
         x: &'a mut [f32],
         steps: usize,
@@ -304,22 +337,22 @@ vectorised! {
         product: &'a mut [f32],
     ) -> () {
         // Residual b - A x, where the part of each cell is c - (c - 1) y x.
-        row.apply(x, residual, |extra, yx| extra * yx - (1.0 + extra));
+        row.apply(simd, x, residual, |extra, yx| extra * yx - (1.0 + extra));
         for value in residual.iter_mut() {
             *value = -*value;
         }
         direction.copy_from_slice(residual);
-        let mut square = dot_lanes(residual, residual);
+        let mut square = dot(simd, residual, residual);
         for _ in 0..steps {
             // Below this the row is solved to the precision of f32; a division would make noise of it.
             if square < 1e-20 {
                 break;
             }
-            row.apply(direction, product, |extra, yp| extra * yp);
-            let step = square / dot_lanes(direction, product);
-            add_scaled(x, step, direction);
-            add_scaled(residual, -step, product);
-            let next = dot_lanes(residual, residual);
+            row.apply(simd, direction, product, |extra, yp| extra * yp);
+            let step = square / dot(simd, direction, product);
+            add_scaled(simd, x, step, direction);
+            add_scaled(simd, residual, -step, product);
+            let next = dot(simd, residual, residual);
             let keep = next / square;
             for (direction, residual) in direction.iter_mut().zip(residual.iter()) {
                 *direction = keep.mul_add(*direction, *residual);

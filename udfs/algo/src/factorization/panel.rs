@@ -55,12 +55,6 @@ impl Panel {
         Ok(copy)
     }
 
-    pub(crate) fn row(&self, row: usize) -> &[f64] {
-        self.values
-            .get(row * self.width..(row + 1) * self.width)
-            .unwrap_or_default()
-    }
-
     /// `self^T other`, width x other.width.
     pub(crate) fn inner(&self, other: &Self, host: &dyn Host) -> Result<Vec<f64>> {
         let mut sum = vec![0.0; self.width * other.width];

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::dense::{Thin, thin_svd};
 use super::panel::Panel;
 use crate::host::{Host, Meter, reserve_for};
-use crate::simd::vectorised;
+use crate::simd::{add_scaled_double, vectorised};
 use crate::sparse::{Csr, Value};
 use crate::{Error, Result};
 
@@ -230,6 +230,7 @@ impl Svd {
 /// `matrix panel`.
 fn multiply<V: Value>(matrix: &Csr<V>, panel: &Panel, host: &dyn Host) -> Result<Panel> {
     const ROWS: usize = 64;
+    const CELLS: usize = 4096;
     let width = panel.width;
     let mut result = Panel::zero(matrix.rows(), width, host)?;
     result
@@ -239,13 +240,14 @@ fn multiply<V: Value>(matrix: &Csr<V>, panel: &Panel, host: &dyn Host) -> Result
         .try_for_each(|(chunk, rows)| {
             host.check()?;
             let mut meter = Meter::new(host);
+            let mut held = Vec::new();
             for (at, to) in rows.chunks_exact_mut(width).enumerate() {
                 let (columns, values) = matrix.row(chunk * ROWS + at);
-                for (columns, values) in columns.chunks(4096).zip(values.chunks(4096)) {
+                for (columns, values) in columns.chunks(CELLS).zip(values.chunks(CELLS)) {
                     meter.spend(columns.len() * width)?;
-                    for (&column, &value) in columns.iter().zip(values) {
-                        add_scaled(to, value.to_f64(), panel.row(column as usize));
-                    }
+                    held.clear();
+                    held.extend(values.iter().map(|value| value.to_f64()));
+                    add_rows(to, columns, &held, &panel.values);
                 }
             }
             Ok::<(), Error>(())
@@ -254,10 +256,17 @@ fn multiply<V: Value>(matrix: &Csr<V>, panel: &Panel, host: &dyn Host) -> Result
 }
 
 vectorised! {
-    /// `to += factor * from`.
-    fn add_scaled<'a>(to: &'a mut [f64], factor: f64, from: &'a [f64]) -> () {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to = factor.mul_add(*from, *to);
+    /// Adds the rows `columns` of a panel, each times its value.
+    fn add_rows<'a, S>(
+        simd,
+        to: &'a mut [f64],
+        columns: &'a [u32],
+        values: &'a [f64],
+        panel: &'a [f64],
+    ) -> () {
+        let width = to.len();
+        for (&column, &value) in columns.iter().zip(values) {
+            add_scaled_double(simd, to, value, &panel[column as usize * width..][..width]);
         }
     }
 }

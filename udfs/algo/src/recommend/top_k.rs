@@ -1,6 +1,6 @@
 //! The k items with the highest dot product for each of many users.
 //!
-//! Items are packed once into tiles of sixteen, factor by factor, so that the scores of a tile are sixteen running sums. A score is
+//! Items are packed once into tiles of 32, factor by factor, so that the scores of a tile are 32 running sums. A score is
 //! summed factor after factor whatever else is computed with it: one user alone gets the bits he gets among a million. Start at
 //! [`ItemTable::top_k`].
 
@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use ndarray::{Array2, ArrayView2};
+use pulp::Simd;
 
 use crate::host::{Host, Meter, Reservation, reserve_for};
 use crate::parallel::ordered;
@@ -16,7 +17,7 @@ use crate::sparse::Pattern;
 use crate::{Error, Result};
 
 /// Items of a tile.
-const LANES: usize = 16;
+const LANES: usize = 32;
 
 /// Users scored together: as many as have room for their sums in the vector registers.
 const GROUP: usize = 6;
@@ -34,7 +35,7 @@ pub struct ItemTable {
     /// Item of each position, ascending; `None` when it is the position.
     candidates: Option<Vec<u32>>,
     positions: usize,
-    /// Tile after tile, in each factor after factor, sixteen items; zero past the last.
+    /// Tile after tile, in each factor after factor, 32 items; zero past the last.
     packed: Vec<f32>,
     _memory: Reservation,
 }
@@ -443,34 +444,48 @@ impl Best {
 
 vectorised! {
     /// Scores of [`GROUP`] users, `length` for each, one user after the other.
-    fn score_group<'a>(tiles: &'a [f32], users: &'a [f32], length: usize, scores: &'a mut [f32]) -> () {
-        score::<GROUP>(tiles, users, length, scores);
+    fn score_group<'a, S>(simd, tiles: &'a [f32], users: &'a [f32], length: usize, scores: &'a mut [f32]) -> () {
+        score::<S, GROUP>(simd, tiles, users, length, scores);
     }
 }
 
 vectorised! {
     /// Scores of one user.
-    fn score_one<'a>(tiles: &'a [f32], users: &'a [f32], length: usize, scores: &'a mut [f32]) -> () {
-        score::<1>(tiles, users, length, scores);
+    fn score_one<'a, S>(simd, tiles: &'a [f32], users: &'a [f32], length: usize, scores: &'a mut [f32]) -> () {
+        score::<S, 1>(simd, tiles, users, length, scores);
     }
 }
 
 #[inline(always)]
-fn score<const N: usize>(tiles: &[f32], users: &[f32], length: usize, scores: &mut [f32]) {
+fn score<S: Simd, const N: usize>(
+    simd: S,
+    tiles: &[f32],
+    users: &[f32],
+    length: usize,
+    scores: &mut [f32],
+) {
     let (users, _) = users.as_chunks::<N>();
     for (at, tile) in tiles.chunks_exact(LANES * users.len()).enumerate() {
         let (tile, _) = tile.as_chunks::<LANES>();
-        let mut sums = [[0.0_f32; LANES]; N];
-        for (items, users) in tile.iter().zip(users) {
-            for (sums, user) in sums.iter_mut().zip(users) {
-                for (sum, item) in sums.iter_mut().zip(items) {
-                    *sum = user.mul_add(*item, *sum);
+        // Two vectors of items by N users are summed in registers.
+        for pair in 0..LANES / (2 * S::F32_LANES) {
+            let mut sums = [[simd.splat_f32s(0.0); 2]; N];
+            for (items, users) in tile.iter().zip(users) {
+                let (items, _) = S::as_simd_f32s(items);
+                let items = [items[2 * pair], items[2 * pair + 1]];
+                for (sums, user) in sums.iter_mut().zip(users) {
+                    let user = simd.splat_f32s(*user);
+                    for (sum, items) in sums.iter_mut().zip(items) {
+                        *sum = simd.mul_add_f32s(user, items, *sum);
+                    }
                 }
             }
-        }
-        for (scores, sums) in scores.chunks_exact_mut(length).zip(&sums) {
-            if let Some(to) = scores[at * LANES..].first_chunk_mut::<LANES>() {
-                *to = *sums;
+            let from = at * LANES + 2 * pair * S::F32_LANES;
+            for (scores, sums) in scores.chunks_exact_mut(length).zip(sums) {
+                let (to, _) = S::as_mut_simd_f32s(&mut scores[from..]);
+                for (to, sum) in to.iter_mut().zip(sums) {
+                    *to = sum;
+                }
             }
         }
     }

@@ -108,10 +108,12 @@ fn with_values(n: usize, m: usize, sigma: &[f64]) -> Array2<f64> {
             .unwrap()
     };
     let (left, right) = (orthonormal(n, 1), orthonormal(m, 2));
+    let rank = sigma.len();
     Array2::from_shape_fn((n, m), |(i, j)| {
-        left.row(i)
+        let row = |panel: &Panel, at: usize| panel.values[at * rank..(at + 1) * rank].to_vec();
+        row(&left, i)
             .iter()
-            .zip(right.row(j))
+            .zip(row(&right, j))
             .zip(sigma)
             .map(|((u, v), s)| u * v * s)
             .sum()
