@@ -15,6 +15,7 @@ use tributary_udfs::plan::RelationFunctionPlanner;
 use tributary_udfs::run::Compute;
 
 use crate::write::WritePlanner;
+use crate::{apply, rewrite};
 
 /// The state from which sessions are cloned.
 pub fn session_state(
@@ -34,7 +35,13 @@ pub fn session_state(
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_analyzer_rule(apply::analyzer_rule())
         .with_query_planner(Arc::new(EnginePlanner { compute }));
+    // Before the engine's own, which take a literal as text.
+    builder
+        .expr_planners()
+        .get_or_insert_default()
+        .insert(0, rewrite::expr_planner());
     for function in tributary_udfs::scalars::all() {
         builder
             .scalar_functions()
@@ -60,6 +67,7 @@ impl QueryPlanner for EnginePlanner {
         let extensions: Vec<Arc<dyn ExtensionPlanner + Send + Sync>> = vec![
             Arc::new(RelationFunctionPlanner::new(Arc::clone(&self.compute))),
             Arc::new(WritePlanner),
+            apply::extension_planner(),
         ];
         DefaultPhysicalPlanner::with_extension_planners(extensions)
             .create_physical_plan(plan, session)

@@ -41,6 +41,8 @@ pub enum Condition {
     DependentObjects,
     /// Valid PostgreSQL that this version does not support.
     FeatureNotSupported,
+    /// A subquery used as a value gives more than one row.
+    CardinalityViolation,
     /// A NULL in a column that is NOT NULL.
     NotNullViolation,
     /// A text longer than its column.
@@ -193,15 +195,7 @@ pub fn syntax_error(sql: &str, error: &ParserError) -> Report {
         Some((_, token)) => format!("syntax error at or near \"{}\"", token.trim()),
         None => format!("syntax error: {}", lower_first(text)),
     };
-    let expected = text
-        .strip_prefix("Expected: ")
-        .and_then(|rest| rest.split_once(", found: "))
-        .map(|(expected, _)| format!("Expected {expected}."));
-    let report = Report::new(Condition::Syntax, message).at(position);
-    match expected {
-        Some(expected) => report.detail(expected),
-        None => report,
-    }
+    Report::new(Condition::Syntax, message).at(position)
 }
 
 /// A syntax error of the tokenizer.

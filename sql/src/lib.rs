@@ -5,6 +5,7 @@
 //! [`planner::Planner`]; [`relation`] is where relation functions enter FROM. This crate knows no
 //! sessions, no sockets and no wire types.
 
+pub mod apply;
 pub mod contracts;
 pub mod engine;
 pub mod error;

@@ -29,7 +29,7 @@ use crate::names::name_columns;
 use crate::parse::parse;
 use crate::provider::table_provider;
 use crate::relation::{FunctionPlanner, canonicalise};
-use crate::rewrite::rewrite;
+use crate::rewrite::{convert, rewrite};
 use crate::system::{self, SystemEnv, SystemRelation};
 use crate::types::PgTypePlanner;
 
@@ -90,6 +90,11 @@ impl Planner {
         &self.state
     }
 
+    /// The functions of the system catalog, by name.
+    pub fn functions(&self) -> &HashMap<String, Arc<ScalarUDF>> {
+        &self.functions
+    }
+
     /// The session's own facts.
     pub fn system(&self) -> &Arc<SystemEnv> {
         &self.system
@@ -108,7 +113,8 @@ impl Planner {
         let mut context =
             PlannerContext::new().with_prepare_param_data_types(parameters.to_vec());
         let planner = SqlToRel::new_with_options(self, parser_options());
-        Ok(planner.sql_statement_to_plan_with_context(statement, &mut context)?)
+        let plan = planner.sql_statement_to_plan_with_context(statement, &mut context)?;
+        convert(plan, &self.functions)
     }
 
     /// An expression without columns, such as a column's default.

@@ -14,6 +14,7 @@ use crate::error::{Condition, Report, Result};
 use crate::parse::Parsed;
 use crate::planner::Planner;
 use crate::relation::normalise;
+use crate::rewrite::present;
 
 pub mod copy;
 pub mod define;
@@ -100,7 +101,10 @@ pub fn plan(
     }
     match &parsed.statement {
         Statement::Query(_) => Ok(Plan::Rows {
-            plan: planner.plan(parsed.statement.clone(), parameters)?,
+            plan: present(
+                planner.plan(parsed.statement.clone(), parameters)?,
+                planner.functions(),
+            )?,
             tag: None,
             writes: false,
         }),

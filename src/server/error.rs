@@ -123,6 +123,7 @@ impl From<&tributary_sql::Report> for PgError {
             Condition::WrongObjectType => "42809",
             Condition::DependentObjects => "2BP01",
             Condition::FeatureNotSupported => "0A000",
+            Condition::CardinalityViolation => "21000",
             Condition::NotNullViolation => "23502",
             Condition::StringTooLong => "22001",
             Condition::UndefinedFile => "58P01",

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, JoinType, Result, ScalarValue, TableReference};
 use datafusion::functions_window::row_number::row_number_udwf;
@@ -16,7 +17,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
     Aggregate, Distinct, DistinctOn, Expr, Extension, FetchType, Filter, Join, Limit, LogicalPlan,
     LogicalPlanBuilder, Projection, SkipType, Sort, SubqueryAlias, Union, Unnest, Values, Window,
-    WindowFrame, WindowFunctionDefinition, lit,
+    WindowFrame, WindowFunctionDefinition, cast, lit,
 };
 
 use super::domain::{Bound, Domain};
@@ -242,7 +243,8 @@ fn number_rows(
         },
     };
     let numbered = Expr::from(row_number).alias(&name);
-    let number = || Expr::Column(Column::new_unqualified(&name)).cast_to_i64();
+    // The analyzer's coercion of types has been before us.
+    let number = || cast(Expr::Column(Column::new_unqualified(&name)), DataType::Int64);
     let first = skip.unwrap_or(0);
     let mut wanted = number().gt(lit(first));
     if let Some(fetch) = fetch {
@@ -253,17 +255,6 @@ fn number_rows(
         .filter(wanted)?
         .project(columns(&all))?
         .build()
-}
-
-trait CastToI64 {
-    /// As the type of the literals it is compared with; the analyzer's coercion has been before us.
-    fn cast_to_i64(self) -> Expr;
-}
-
-impl CastToI64 for Expr {
-    fn cast_to_i64(self) -> Expr {
-        datafusion::logical_expr::cast(self, arrow::datatypes::DataType::Int64)
-    }
 }
 
 fn push_distinct_on(on: DistinctOn, domain: &Domain) -> Result<(LogicalPlan, Bound)> {
@@ -480,7 +471,7 @@ fn push_values(values: Values, domain: &Domain) -> Result<(LogicalPlan, Bound)> 
             let expr = match &expr {
                 Expr::Literal(value, _) if value.data_type() == *field.data_type() => expr,
                 Expr::Literal(ScalarValue::Null, _) => lit(ScalarValue::try_from(field.data_type())?),
-                _ => datafusion::logical_expr::cast(expr, field.data_type().clone()),
+                _ => cast(expr, field.data_type().clone()),
             };
             exprs.push(expr.alias(field.name()));
         }

@@ -1,0 +1,1 @@
+//! Subqueries of every kind, their answers as PostgreSQL 15 gives them.
