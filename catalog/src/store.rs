@@ -84,7 +84,7 @@ impl Store {
         sqlite::move_data_path(&mut writer, directory, data_path)?;
         let mut connection = sqlite::open(directory)?;
         let data_version = sqlite::data_version(&connection)?;
-        let snapshot = Arc::new(load::load(&mut connection, directory)?);
+        let snapshot = Arc::new(load::load(&mut connection, directory, None)?);
         let head = Arc::new(Head {
             current: RwLock::new(snapshot),
             advancing: Mutex::new(()),
@@ -121,7 +121,12 @@ impl Store {
             let _wait = self.head.advancing.lock();
         }
         if sqlite::newest_snapshot(&reader.connection)? != self.head.current().id {
-            let loaded = Arc::new(load::load(&mut reader.connection, &self.directory)?);
+            let current = self.head.current();
+            let loaded = Arc::new(load::load(
+                &mut reader.connection,
+                &self.directory,
+                Some(&current),
+            )?);
             self.head.publish(&loaded);
         }
         reader.data_version = data_version;
@@ -310,7 +315,7 @@ fn commit(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut newest = head.current();
     if sqlite::newest_snapshot(&transaction)? != newest.id {
-        newest = Arc::new(load::load_within(&transaction, directory)?);
+        newest = Arc::new(load::load_within(&transaction, directory, Some(&newest))?);
     }
     let batch = commit::plan(pending, &newest, Utc::now(), |table| {
         write::next_row_id(&transaction, table)

@@ -37,17 +37,29 @@ macro_rules! live {
 }
 
 /// The newest snapshot, read as one consistent state.
-pub fn load(connection: &mut Connection, directory: &Path) -> Result<Snapshot> {
+///
+/// Files never change and ids are never used twice, so what `known` has of a file is taken from there: after a commit of
+/// another process only the new files are read.
+pub fn load(
+    connection: &mut Connection,
+    directory: &Path,
+    known: Option<&Snapshot>,
+) -> Result<Snapshot> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-    load_within(&transaction, directory)
+    load_within(&transaction, directory, known)
 }
 
 /// The newest snapshot, within a transaction.
-pub fn load_within(sql: &Connection, directory: &Path) -> Result<Snapshot> {
+pub fn load_within(
+    sql: &Connection,
+    directory: &Path,
+    known: Option<&Snapshot>,
+) -> Result<Snapshot> {
     Loader {
         sql,
         directory,
         at: sqlite::newest_snapshot(sql)?.0,
+        known,
     }
     .load()
 }
@@ -66,6 +78,7 @@ struct Loader<'a> {
     sql: &'a Connection,
     directory: &'a Path,
     at: i64,
+    known: Option<&'a Snapshot>,
 }
 
 /// Name, path and whether the path is relative.
@@ -75,6 +88,16 @@ type Tags = HashMap<i64, BTreeMap<String, String>>;
 
 impl Loader<'_> {
     fn load(&self) -> Result<Snapshot> {
+        self.read().map_err(|error| match error {
+            // Two live rows that claim one name are no error of the user's.
+            Error::DuplicateSchema { .. } | Error::DuplicateRelation { .. } => {
+                self.damaged(format!("It says twice: {error}."))
+            }
+            other => other,
+        })
+    }
+
+    fn read(&self) -> Result<Snapshot> {
         let query = "SELECT snapshot_time, schema_version, next_catalog_id, next_file_id FROM ducklake_snapshot WHERE snapshot_id = ?1";
         let (text, schema_version, next_catalog_id, next_file_id) = self
             .sql
@@ -256,11 +279,52 @@ impl Loader<'_> {
 
     /// The data files of all tables with their statistics, oldest first.
     fn files(&self) -> Result<HashMap<TableId, Vec<Arc<DataFile>>>> {
-        let mut statistics: HashMap<i64, Vec<FileColumn>> = HashMap::new();
+        let known: HashMap<i64, &Arc<DataFile>> = self
+            .known
+            .into_iter()
+            .flat_map(Snapshot::tables)
+            .flat_map(|table| table.files.iter().map(|file| (file.id.0, file)))
+            .collect();
+        let first_new = self.known.map_or(0, |known| known.next_file_id);
+        let mut statistics = self.file_columns(first_new)?;
+        let mut files: HashMap<TableId, Vec<Arc<DataFile>>> = HashMap::new();
         let mut statement = self.sql.prepare_cached(live!(
-            "SELECT s.data_file_id, column_id, column_size_bytes, value_count, null_count, contains_nan, min_value, max_value FROM ducklake_data_file f JOIN ducklake_file_column_stats s ON s.data_file_id = f.data_file_id WHERE"
+            "SELECT f.data_file_id, table_id, path, path_is_relative, record_count, file_size_bytes, footer_size, row_id_start, checksum FROM ducklake_data_file f LEFT JOIN tributary_data_file t ON t.data_file_id = f.data_file_id WHERE",
+            "ORDER BY f.data_file_id"
         ))?;
         let mut rows = statement.query(params![self.at])?;
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            let files = files.entry(TableId(row.get(1)?)).or_default();
+            if let Some(file) = known.get(&id) {
+                files.push(Arc::clone(file));
+                continue;
+            }
+            let mut columns = statistics.remove(&id).unwrap_or_default();
+            columns.sort_by_key(|column| column.id);
+            files.push(Arc::new(DataFile {
+                id: FileId(id),
+                path: row.get(2)?,
+                path_is_relative: row.get(3)?,
+                rows: self.count(row.get(4)?)?,
+                bytes: self.count(row.get(5)?)?,
+                footer_bytes: self.count(row.get::<_, Option<i64>>(6)?.unwrap_or(0))?,
+                row_id_start: row.get(7)?,
+                checksum: row.get(8)?,
+                columns,
+                engine: OnceLock::new(),
+            }));
+        }
+        Ok(files)
+    }
+
+    /// The column statistics of live files from id `first` on.
+    fn file_columns(&self, first: i64) -> Result<HashMap<i64, Vec<FileColumn>>> {
+        let mut statistics: HashMap<i64, Vec<FileColumn>> = HashMap::new();
+        let mut statement = self.sql.prepare_cached(live!(
+            "SELECT s.data_file_id, column_id, column_size_bytes, value_count, null_count, contains_nan, min_value, max_value FROM ducklake_data_file f JOIN ducklake_file_column_stats s ON s.data_file_id = f.data_file_id WHERE f.data_file_id >= ?2 AND"
+        ))?;
+        let mut rows = statement.query(params![self.at, first])?;
         while let Some(row) = rows.next()? {
             let count = |at: usize| -> Result<u64> {
                 self.count(row.get::<_, Option<i64>>(at)?.unwrap_or(0))
@@ -275,33 +339,7 @@ impl Loader<'_> {
                 max: row.get(7)?,
             });
         }
-        let mut files: HashMap<TableId, Vec<Arc<DataFile>>> = HashMap::new();
-        let mut statement = self.sql.prepare_cached(live!(
-            "SELECT f.data_file_id, table_id, path, path_is_relative, record_count, file_size_bytes, footer_size, row_id_start, checksum FROM ducklake_data_file f LEFT JOIN tributary_data_file t ON t.data_file_id = f.data_file_id WHERE",
-            "ORDER BY f.data_file_id"
-        ))?;
-        let mut rows = statement.query(params![self.at])?;
-        while let Some(row) = rows.next()? {
-            let id: i64 = row.get(0)?;
-            let mut columns = statistics.remove(&id).unwrap_or_default();
-            columns.sort_by_key(|column| column.id);
-            files
-                .entry(TableId(row.get(1)?))
-                .or_default()
-                .push(Arc::new(DataFile {
-                    id: FileId(id),
-                    path: row.get(2)?,
-                    path_is_relative: row.get(3)?,
-                    rows: self.count(row.get(4)?)?,
-                    bytes: self.count(row.get(5)?)?,
-                    footer_bytes: self.count(row.get::<_, Option<i64>>(6)?.unwrap_or(0))?,
-                    row_id_start: row.get(7)?,
-                    checksum: row.get(8)?,
-                    columns,
-                    engine: OnceLock::new(),
-                }));
-        }
-        Ok(files)
+        Ok(statistics)
     }
 
     /// Tables that outside writers changed in ways we cannot read, with the feature in words. A wrong answer would be worse.

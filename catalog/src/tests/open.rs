@@ -218,3 +218,24 @@ fn roles_are_kept() {
     ));
     assert_eq!(again.roles().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_catalog_that_contradicts_itself_is_damaged() {
+    for statement in [
+        "INSERT INTO ducklake_table SELECT 99, table_uuid, begin_snapshot, NULL, schema_id, table_name, path, 1 FROM ducklake_table",
+        "INSERT INTO ducklake_schema SELECT 99, schema_uuid, 0, NULL, schema_name, path, 1 FROM ducklake_schema WHERE schema_id = 1",
+        "UPDATE ducklake_table SET schema_id = 99",
+        "UPDATE ducklake_data_file SET record_count = -1",
+        "UPDATE ducklake_snapshot SET snapshot_time = 'yesterday'",
+    ] {
+        let place = Place::new();
+        table(&place.warehouse, "public", "t", &rows(&[(1, "a")])).await;
+        place.sql().execute_batch(statement).unwrap();
+        let error = Warehouse::open(&place.directory()).unwrap_err();
+        assert!(
+            matches!(error, Error::CatalogDamaged { .. }),
+            "{statement}: {error:?}"
+        );
+        assert!(error.detail().unwrap().ends_with('.'), "{error:?}");
+    }
+}
