@@ -353,70 +353,71 @@ fn mismatch(array: &ArrayRef, pg_type: &PgType) -> PgError {
     ))
 }
 
+/// Where the elements of a row begin and end.
+type Range = Box<dyn Fn(usize) -> (usize, usize) + Send + Sync>;
+
 /// A list column taken apart: the elements, their field, and where each row's elements begin and end.
 struct ListParts {
     elements: ArrayRef,
     item: FieldRef,
-    range: Box<dyn Fn(usize) -> (usize, usize) + Send + Sync>,
+    range: Range,
 }
 
 impl ListParts {
     fn new(array: &ArrayRef) -> Option<Self> {
         use arrow::array::AsArray;
-        let (elements, item, range): (_, _, Box<dyn Fn(usize) -> (usize, usize) + Send + Sync>) =
-            match array.data_type() {
-                DataType::List(item) => {
-                    let list = array.as_list_opt::<i32>()?.clone();
-                    let offsets = list.offsets().clone();
-                    let range = move |row: usize| {
-                        let at =
-                            |index: usize| offsets.get(index).map_or(0, |offset| *offset as usize);
-                        (at(row), at(row + 1))
+        let (elements, item, range): (_, _, Range) = match array.data_type() {
+            DataType::List(item) => {
+                let list = array.as_list_opt::<i32>()?.clone();
+                let offsets = list.offsets().clone();
+                let range = move |row: usize| {
+                    let at = |index: usize| offsets.get(index).map_or(0, |offset| *offset as usize);
+                    (at(row), at(row + 1))
+                };
+                (Arc::clone(list.values()), item, Box::new(range))
+            }
+            DataType::LargeList(item) => {
+                let list = array.as_list_opt::<i64>()?.clone();
+                let offsets = list.offsets().clone();
+                let range = move |row: usize| {
+                    let at = |index: usize| {
+                        offsets
+                            .get(index)
+                            .map_or(0, |offset| usize::try_from(*offset).unwrap_or(0))
                     };
-                    (Arc::clone(list.values()), item, Box::new(range))
-                }
-                DataType::LargeList(item) => {
-                    let list = array.as_list_opt::<i64>()?.clone();
-                    let offsets = list.offsets().clone();
-                    let range = move |row: usize| {
-                        let at = |index: usize| {
-                            offsets
-                                .get(index)
-                                .map_or(0, |offset| usize::try_from(*offset).unwrap_or(0))
-                        };
-                        (at(row), at(row + 1))
-                    };
-                    (Arc::clone(list.values()), item, Box::new(range))
-                }
-                DataType::FixedSizeList(item, size) => {
-                    let list = array.as_fixed_size_list_opt()?;
-                    let size = usize::try_from(*size).ok()?;
-                    let range = move |row: usize| (row * size, (row + 1) * size);
-                    (Arc::clone(list.values()), item, Box::new(range))
-                }
-                DataType::ListView(item) => {
-                    let list = array.as_list_view_opt::<i32>()?.clone();
-                    let elements = Arc::clone(list.values());
-                    let range = move |row: usize| {
-                        let start = list.value_offset(row) as usize;
-                        (start, start + list.value_size(row) as usize)
-                    };
-                    (elements, item, Box::new(range))
-                }
-                DataType::LargeListView(item) => {
-                    let list = array.as_list_view_opt::<i64>()?.clone();
-                    let elements = Arc::clone(list.values());
-                    let range = move |row: usize| {
-                        let start = usize::try_from(list.value_offset(row)).unwrap_or(0);
-                        (
-                            start,
-                            start + usize::try_from(list.value_size(row)).unwrap_or(0),
-                        )
-                    };
-                    (elements, item, Box::new(range))
-                }
-                _ => return None,
-            };
+                    (at(row), at(row + 1))
+                };
+                (Arc::clone(list.values()), item, Box::new(range))
+            }
+            DataType::FixedSizeList(item, size) => {
+                let list = array.as_fixed_size_list_opt()?;
+                let size = usize::try_from(*size).ok()?;
+                let range = move |row: usize| (row * size, (row + 1) * size);
+                (Arc::clone(list.values()), item, Box::new(range))
+            }
+            DataType::ListView(item) => {
+                let list = array.as_list_view_opt::<i32>()?.clone();
+                let elements = Arc::clone(list.values());
+                let range = move |row: usize| {
+                    let start = list.value_offset(row) as usize;
+                    (start, start + list.value_size(row) as usize)
+                };
+                (elements, item, Box::new(range))
+            }
+            DataType::LargeListView(item) => {
+                let list = array.as_list_view_opt::<i64>()?.clone();
+                let elements = Arc::clone(list.values());
+                let range = move |row: usize| {
+                    let start = usize::try_from(list.value_offset(row)).unwrap_or(0);
+                    (
+                        start,
+                        start + usize::try_from(list.value_size(row)).unwrap_or(0),
+                    )
+                };
+                (elements, item, Box::new(range))
+            }
+            _ => return None,
+        };
         Some(Self {
             elements,
             item: Arc::clone(item),

@@ -226,7 +226,7 @@ impl Backend {
             PortalState::Ready => {
                 // Statements up to the Sync are one transaction. One that stands alone before its Sync is a transaction of
                 // its own, which is the same, and spares what a block costs.
-                if !self.queue.front().is_some_and(|frame| frame.kind == b'S') {
+                if self.queue.front().is_none_or(|frame| frame.kind != b'S') {
                     self.session.begin_implicit()?;
                 }
                 let parameters = portal.parameters.clone();

@@ -10,7 +10,7 @@ use bytes::{BufMut, BytesMut};
 use tributary_sql::pgtype::{self, PgType};
 
 use super::text::{bytes, instants, intervals, plain, strings, time_of_day};
-use super::{Cell, Format, ListParts, Style, Write, json, mismatch, number, time};
+use super::{Cell, Format, ListParts, Range, Style, Write, json, mismatch, number, time};
 use crate::server::error::PgError;
 
 /// A writer of the binary form of `array`'s values; dictionaries and run-end encoded arrays are unpacked before.
@@ -353,7 +353,7 @@ fn list(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
 
 /// One level of nested lists: where a member's elements are, and which of them are NULL.
 struct Level {
-    range: Box<dyn Fn(usize) -> (usize, usize) + Send + Sync>,
+    range: Range,
     nulls: Option<arrow::buffer::NullBuffer>,
 }
 

@@ -37,7 +37,10 @@ impl Zone {
             return Some(Self::Utc);
         }
         let named = chrono_tz::TZ_VARIANTS.iter();
-        if let Some(zone) = named.copied().find(|zone| zone.name().eq_ignore_ascii_case(name)) {
+        if let Some(zone) = named
+            .copied()
+            .find(|zone| zone.name().eq_ignore_ascii_case(name))
+        {
             return Some(Self::Named(zone));
         }
         let (sign, digits) = match name.split_at_checked(1)? {
