@@ -155,7 +155,7 @@ def sql_script():
 def help_text():
     helped = tributary("--help")
     same(helped.returncode, 0)
-    holds(helped.stdout, "init", "serve", "sql", "ingest", "check", "demo")
+    holds(helped.stdout, "init", "serve", "sql", "ingest", "contracts", "demo")
     version = tributary("--version")
     same(bool(re.fullmatch(r"tributary \d+\.\d+\.\d+\n", version.stdout)), True, version.stdout)
     same(tributary("no-such-command").returncode, 2)

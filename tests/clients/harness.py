@@ -125,9 +125,10 @@ class Warehouse:
         return psycopg.connect(self.url, **settings)
 
     def rows(self, query):
-        """The rows of a query, over a connection of its own."""
+        """The rows of a statement, over a connection of its own; none for one that gives no rows."""
         with self.connect() as connection:
-            return connection.execute(query).fetchall()
+            cursor = connection.execute(query)
+            return cursor.fetchall() if cursor.description else []
 
     def psql(self, *arguments, script=None, timeout=60):
         """Runs psql without the user's settings."""
