@@ -320,7 +320,9 @@ impl Session {
             (Some(open), _) => open.transaction.clone(),
             (None, Some(transaction)) => transaction.clone(),
             (None, None) => {
-                return Err(Report::new(Condition::Internal, "a statement has a transaction").into());
+                return Err(
+                    Report::new(Condition::Internal, "a statement has a transaction").into(),
+                );
             }
         };
         let planned = statement::plan(
@@ -767,7 +769,7 @@ impl Session {
                 rows.iter().map(|row| row.description.clone()).collect(),
             ]
         } else {
-            vec![vec![self.settings.required(name)?.to_owned()]]
+            vec![vec![self.settings.shown(name)?]]
         };
         let schema = self.show_schema(name);
         Ok(Outcome::Rows {

@@ -59,9 +59,8 @@ pub fn channel_of(label: &str, mapping: &str) -> Result<String> {
 /// [`Condition::BadFile`] for a file that is not a mapping; [`Condition::UndefinedColumn`] for a
 /// contract or column that there is not.
 pub fn view_statements(mappings: &[(String, String)]) -> Result<Vec<String>> {
-    let contracts: BTreeMap<String, Contract> = toml::from_str(DEFINITIONS).map_err(|error| {
-        Report::new(Condition::Internal, format!("contracts.toml: {error}"))
-    })?;
+    let contracts: BTreeMap<String, Contract> = toml::from_str(DEFINITIONS)
+        .map_err(|error| Report::new(Condition::Internal, format!("contracts.toml: {error}")))?;
     let mut channels = Vec::new();
     for (label, text) in mappings {
         let mapping = parse(label, text)?;
@@ -71,10 +70,11 @@ pub fn view_statements(mappings: &[(String, String)]) -> Result<Vec<String>> {
         channels.push(mapping);
     }
     channels.sort_by(|left, right| left.channel.cmp(&right.channel));
-    if let Some([first, _]) = channels
-        .windows(2)
-        .find_map(|pair| <&[Mapping; 2]>::try_from(pair).ok().filter(|[a, b]| a.channel == b.channel))
-    {
+    if let Some([first, _]) = channels.windows(2).find_map(|pair| {
+        <&[Mapping; 2]>::try_from(pair)
+            .ok()
+            .filter(|[a, b]| a.channel == b.channel)
+    }) {
         return Err(Report::new(
             Condition::BadFile,
             format!("two mapping files are for channel \"{}\"", first.channel),
@@ -165,10 +165,10 @@ fn select(channel: &str, contract: &Contract, mapping: &ContractMapping) -> Stri
             let value = if column.name == "channel" {
                 literal(channel)
             } else {
-                mapping
-                    .columns
-                    .get(&column.name)
-                    .map_or_else(|| "NULL".to_owned(), |expression| format!("({})", expression.trim()))
+                mapping.columns.get(&column.name).map_or_else(
+                    || "NULL".to_owned(),
+                    |expression| format!("({})", expression.trim()),
+                )
             };
             format!("CAST({value} AS {}) AS {}", column.sql_type, column.name)
         })

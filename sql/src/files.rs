@@ -212,8 +212,7 @@ impl TableProvider for FilesScan {
                 Ok(PartitionedFile::new(path.as_ref(), file.bytes))
             })
             .collect::<DataFusionResult<Vec<_>>>()?;
-        let groups =
-            FileGroup::new(files).split_files(state.config().target_partitions().max(1));
+        let groups = FileGroup::new(files).split_files(state.config().target_partitions().max(1));
         let source = Arc::new(ParquetSource::new(Arc::clone(&self.schema)));
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), source)
             .with_file_groups(groups)

@@ -418,8 +418,8 @@ pub fn data_type_of(oid: u32) -> Option<DataType> {
         "timestamptz" => DataType::Timestamp(TimeUnit::Microsecond, Some(TIMESTAMPTZ_ZONE.into())),
         "interval" => DataType::Interval(IntervalUnit::MonthDayNano),
         "text" | "varchar" | "bpchar" | "name" | "char" | "unknown" | "json" | "jsonb" | "uuid"
-        | "cstring" | "pg_node_tree" | "aclitem" | "inet" | "xml" | "refcursor" | "pg_lsn" | "tid"
-        | "xid8" | "anyarray" => DataType::Utf8,
+        | "cstring" | "pg_node_tree" | "aclitem" | "inet" | "xml" | "refcursor" | "pg_lsn"
+        | "tid" | "xid8" | "anyarray" => DataType::Utf8,
         _ => return None,
     })
 }

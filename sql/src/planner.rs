@@ -110,8 +110,7 @@ impl Planner {
         canonicalise(&mut statement)?;
         name_columns(&mut statement);
         rewrite(&mut statement, &self.system)?;
-        let mut context =
-            PlannerContext::new().with_prepare_param_data_types(parameters.to_vec());
+        let mut context = PlannerContext::new().with_prepare_param_data_types(parameters.to_vec());
         let planner = SqlToRel::new_with_options(self, parser_options());
         let plan = planner.sql_statement_to_plan_with_context(statement, &mut context)?;
         convert(plan, &self.functions)
@@ -243,11 +242,7 @@ impl Planner {
         rename_columns(plan, &view.column_aliases)
     }
 
-    fn system_source(
-        &self,
-        schema: &str,
-        name: &str,
-    ) -> Result<Option<Arc<dyn TableSource>>> {
+    fn system_source(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableSource>>> {
         match system::relation(schema, name, &self.system) {
             None => Ok(None),
             Some(SystemRelation::Table(provider)) => Ok(Some(provider_as_source(provider))),
@@ -255,9 +250,7 @@ impl Planner {
                 let mut parsed = parse(&sql)?;
                 let statement = parsed
                     .pop()
-                    .ok_or_else(|| {
-                        Report::new(Condition::Internal, "a system view has no query")
-                    })?
+                    .ok_or_else(|| Report::new(Condition::Internal, "a system view has no query"))?
                     .statement;
                 let plan = self.plan(statement, &[])?;
                 Ok(Some(provider_as_source(Arc::new(ViewTable::new(
@@ -273,7 +266,11 @@ impl Planner {
             None => &["pg_catalog"],
             Some(_) => &[],
         };
-        for schema in name.schema().into_iter().chain(system_schemas.iter().copied()) {
+        for schema in name
+            .schema()
+            .into_iter()
+            .chain(system_schemas.iter().copied())
+        {
             if let Some(source) = self.system_source(schema, name.table())? {
                 return Ok(source);
             }
@@ -395,7 +392,9 @@ impl ContextProvider for Planner {
         name: &str,
         schema: SchemaRef,
     ) -> DataFusionResult<Arc<dyn TableSource>> {
-        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(
+            name, schema,
+        ))))
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
@@ -445,7 +444,11 @@ impl ContextProvider for Planner {
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {
-        self.state.higher_order_functions().keys().cloned().collect()
+        self.state
+            .higher_order_functions()
+            .keys()
+            .cloned()
+            .collect()
     }
 
     fn udaf_names(&self) -> Vec<String> {

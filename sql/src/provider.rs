@@ -18,7 +18,5 @@ pub fn table_provider(
 
 /// The catalog table behind a provider, if it is one of ours.
 pub fn table_of(provider: &dyn TableProvider) -> Option<&Arc<Table>> {
-    provider
-        .downcast_ref::<TableScan>()
-        .map(TableScan::table)
+    provider.downcast_ref::<TableScan>().map(TableScan::table)
 }

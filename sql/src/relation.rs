@@ -11,9 +11,9 @@ use datafusion::datasource::DefaultTableSource;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::logical_expr::simplify::SimplifyContext;
 use sqlparser::ast::{
     Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArgOperator, Ident, ObjectName,
     ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, Value,
@@ -100,7 +100,9 @@ fn function_named(name: &ObjectName) -> Result<Option<&'static dyn RelationFunct
         Condition::UndefinedFunction,
         format!("function {schema}.{function} does not exist"),
     )
-    .hint(format!("The functions of schema \"{schema}\" are: {names}."))
+    .hint(format!(
+        "The functions of schema \"{schema}\" are: {names}."
+    ))
     .into())
 }
 
@@ -163,10 +165,7 @@ fn match_arguments(
                             .join(", ");
                         Report::new(
                             Condition::UndefinedFunction,
-                            format!(
-                                "{} has no argument \"{name}\"",
-                                signature.qualified_name()
-                            ),
+                            format!("{} has no argument \"{name}\"", signature.qualified_name()),
                         )
                         .hint(format!("Its arguments are: {valid}."))
                     })?

@@ -102,30 +102,60 @@ impl Rewriter<'_> {
                 }
             }
             Expr::BinaryOp { op, .. } => plain_operator(op)?,
-            Expr::Collate { expr: inner, collation } => {
+            Expr::Collate {
+                expr: inner,
+                collation,
+            } => {
                 check_collation(collation)?;
                 // Parentheses keep `a || b COLLATE "C"` one operand of what stands around it.
                 *expr = Expr::Nested(Box::new(tree::take(inner)));
             }
-            Expr::AnyOp { left, compare_op, right, .. } => {
+            Expr::AnyOp {
+                left,
+                compare_op,
+                right,
+                ..
+            } => {
                 plain_operator(compare_op)?;
                 if let Some(rewritten) = arrays::quantified(left, compare_op, right, true) {
                     *expr = rewritten;
                 }
             }
-            Expr::AllOp { left, compare_op, right } => {
+            Expr::AllOp {
+                left,
+                compare_op,
+                right,
+            } => {
                 plain_operator(compare_op)?;
                 if let Some(rewritten) = arrays::quantified(left, compare_op, right, false) {
                     *expr = rewritten;
                 }
             }
-            Expr::Like { negated, any: true, expr: value, pattern, escape_char: None } => {
+            Expr::Like {
+                negated,
+                any: true,
+                expr: value,
+                pattern,
+                escape_char: None,
+            } => {
                 *expr = arrays::like_any(value, pattern, "~~", *negated);
             }
-            Expr::ILike { negated, any: true, expr: value, pattern, escape_char: None } => {
+            Expr::ILike {
+                negated,
+                any: true,
+                expr: value,
+                pattern,
+                escape_char: None,
+            } => {
                 *expr = arrays::like_any(value, pattern, "~~*", *negated);
             }
-            Expr::Cast { expr: inner, data_type, array: false, format: None, .. } => {
+            Expr::Cast {
+                expr: inner,
+                data_type,
+                array: false,
+                format: None,
+                ..
+            } => {
                 own_char_type(data_type);
                 if let Some(kind) = reference_kind(data_type) {
                     *expr = function(kind.cast(), vec![tree::take(inner)]);
@@ -239,11 +269,10 @@ fn plain_operator(op: &mut BinaryOperator) -> Result<()> {
 fn check_collation(collation: &ObjectName) -> Result<()> {
     let name = match collation.0.as_slice() {
         [ObjectNamePart::Identifier(name)] => name,
-        [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(name)]
-            if normalise(schema) == "pg_catalog" =>
-        {
-            name
-        }
+        [
+            ObjectNamePart::Identifier(schema),
+            ObjectNamePart::Identifier(name),
+        ] if normalise(schema) == "pg_catalog" => name,
         _ => return Err(undefined_collation(&collation.to_string())),
     };
     let name = normalise(name);
@@ -270,7 +299,8 @@ fn own_char_type(data_type: &mut SqlType) {
         && only.quote_style.is_some()
         && only.value == "char"
     {
-        name.0.insert(0, ObjectNamePart::Identifier(Ident::new("pg_catalog")));
+        name.0
+            .insert(0, ObjectNamePart::Identifier(Ident::new("pg_catalog")));
     }
 }
 
@@ -281,11 +311,10 @@ fn reference_kind(data_type: &SqlType) -> Option<ReferenceKind> {
         SqlType::Custom(name, modifiers) if modifiers.is_empty() => {
             let last = match name.0.as_slice() {
                 [ObjectNamePart::Identifier(only)] => only,
-                [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(only)]
-                    if normalise(schema) == "pg_catalog" =>
-                {
-                    only
-                }
+                [
+                    ObjectNamePart::Identifier(schema),
+                    ObjectNamePart::Identifier(only),
+                ] if normalise(schema) == "pg_catalog" => only,
                 _ => return None,
             };
             ReferenceKind::of_type(&normalise(last))

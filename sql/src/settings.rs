@@ -64,29 +64,192 @@ const STATEMENT: &str = "Client Connection Defaults / Statement Behavior";
 pub const SERVER_VERSION: &str = "15.0";
 
 static DEFINITIONS: &[Definition] = &[
-    setting("application_name", "", Kind::Text, CLIENT, "Sets the application name to be reported in statistics and logs.", true),
-    setting("bytea_output", "hex", Kind::Word(&["hex"]), STATEMENT, "Sets the output format for bytea.", false),
-    setting("client_encoding", "UTF8", Kind::Word(&["UTF8"]), LOCALE, "Sets the client's character set encoding.", true),
-    setting("client_min_messages", "notice", Kind::Word(&["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"]), STATEMENT, "Sets the message levels that are sent to the client.", false),
-    setting("datestyle", "ISO, MDY", Kind::Word(&["ISO, MDY", "ISO"]), LOCALE, "Sets the display format for date and time values.", true),
-    setting("default_transaction_isolation", "repeatable read", Kind::Word(&["read uncommitted", "read committed", "repeatable read"]), STATEMENT, "Sets the transaction isolation level of each new transaction.", false),
-    setting("default_transaction_read_only", "off", Kind::Boolean, STATEMENT, "Sets the default read-only status of new transactions.", true),
-    setting("extra_float_digits", "1", Kind::Integer(-15, 3), LOCALE, "Sets the number of digits displayed for floating-point values; all that are needed are shown at any value.", false),
-    setting("in_hot_standby", "off", Kind::Fixed, PRESET, "Shows whether hot standby is currently active.", true),
-    setting("integer_datetimes", "on", Kind::Fixed, PRESET, "Shows whether datetimes are integer based.", true),
-    setting("intervalstyle", "postgres", Kind::Word(&["postgres"]), LOCALE, "Sets the display format for interval values.", true),
-    setting("is_superuser", "off", Kind::Fixed, PRESET, "Shows whether the current user is a superuser.", true),
-    setting("max_identifier_length", "63", Kind::Fixed, PRESET, "Shows the maximum identifier length that clients may rely on.", false),
-    setting("search_path", "\"$user\", public", Kind::Text, STATEMENT, "Sets the schema search order for names that are not schema-qualified.", false),
-    setting("server_encoding", "UTF8", Kind::Fixed, PRESET, "Shows the server (database) character set encoding.", true),
-    setting("server_version", SERVER_VERSION, Kind::Fixed, PRESET, "Shows the server version.", true),
-    setting("server_version_num", "150000", Kind::Fixed, PRESET, "Shows the server version as an integer.", false),
-    setting("session_authorization", "", Kind::Fixed, PRESET, "Shows the session user.", true),
-    setting("standard_conforming_strings", "on", Kind::Word(&["on"]), STATEMENT, "Causes '...' strings to treat backslashes literally.", true),
-    setting("statement_timeout", "0", Kind::Milliseconds(i32::MAX as i64), STATEMENT, "Sets the maximum allowed duration of any statement; 0 is no limit.", false),
-    setting("timezone", "UTC", Kind::Word(&["UTC", "GMT", "Etc/UTC"]), LOCALE, "Sets the time zone for displaying and interpreting time stamps.", true),
-    setting("transaction_isolation", "repeatable read", Kind::Word(&["read uncommitted", "read committed", "repeatable read"]), STATEMENT, "Sets the current transaction's isolation level.", false),
-    setting("transaction_read_only", "off", Kind::Boolean, STATEMENT, "Sets the current transaction's read-only status.", false),
+    setting(
+        "application_name",
+        "",
+        Kind::Text,
+        CLIENT,
+        "Sets the application name to be reported in statistics and logs.",
+        true,
+    ),
+    setting(
+        "bytea_output",
+        "hex",
+        Kind::Word(&["hex"]),
+        STATEMENT,
+        "Sets the output format for bytea.",
+        false,
+    ),
+    setting(
+        "client_encoding",
+        "UTF8",
+        Kind::Word(&["UTF8"]),
+        LOCALE,
+        "Sets the client's character set encoding.",
+        true,
+    ),
+    setting(
+        "client_min_messages",
+        "notice",
+        Kind::Word(&[
+            "debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error",
+        ]),
+        STATEMENT,
+        "Sets the message levels that are sent to the client.",
+        false,
+    ),
+    setting(
+        "datestyle",
+        "ISO, MDY",
+        Kind::Word(&["ISO, MDY", "ISO"]),
+        LOCALE,
+        "Sets the display format for date and time values.",
+        true,
+    ),
+    setting(
+        "default_transaction_isolation",
+        "repeatable read",
+        Kind::Word(&["read uncommitted", "read committed", "repeatable read"]),
+        STATEMENT,
+        "Sets the transaction isolation level of each new transaction.",
+        false,
+    ),
+    setting(
+        "default_transaction_read_only",
+        "off",
+        Kind::Boolean,
+        STATEMENT,
+        "Sets the default read-only status of new transactions.",
+        true,
+    ),
+    setting(
+        "extra_float_digits",
+        "1",
+        Kind::Integer(-15, 3),
+        LOCALE,
+        "Sets the number of digits displayed for floating-point values; all that are needed are shown at any value.",
+        false,
+    ),
+    setting(
+        "in_hot_standby",
+        "off",
+        Kind::Fixed,
+        PRESET,
+        "Shows whether hot standby is currently active.",
+        true,
+    ),
+    setting(
+        "integer_datetimes",
+        "on",
+        Kind::Fixed,
+        PRESET,
+        "Shows whether datetimes are integer based.",
+        true,
+    ),
+    setting(
+        "intervalstyle",
+        "postgres",
+        Kind::Word(&["postgres"]),
+        LOCALE,
+        "Sets the display format for interval values.",
+        true,
+    ),
+    setting(
+        "is_superuser",
+        "off",
+        Kind::Fixed,
+        PRESET,
+        "Shows whether the current user is a superuser.",
+        true,
+    ),
+    setting(
+        "max_identifier_length",
+        "63",
+        Kind::Fixed,
+        PRESET,
+        "Shows the maximum identifier length that clients may rely on.",
+        false,
+    ),
+    setting(
+        "search_path",
+        "\"$user\", public",
+        Kind::Text,
+        STATEMENT,
+        "Sets the schema search order for names that are not schema-qualified.",
+        false,
+    ),
+    setting(
+        "server_encoding",
+        "UTF8",
+        Kind::Fixed,
+        PRESET,
+        "Shows the server (database) character set encoding.",
+        true,
+    ),
+    setting(
+        "server_version",
+        SERVER_VERSION,
+        Kind::Fixed,
+        PRESET,
+        "Shows the server version.",
+        true,
+    ),
+    setting(
+        "server_version_num",
+        "150000",
+        Kind::Fixed,
+        PRESET,
+        "Shows the server version as an integer.",
+        false,
+    ),
+    setting(
+        "session_authorization",
+        "",
+        Kind::Fixed,
+        PRESET,
+        "Shows the session user.",
+        true,
+    ),
+    setting(
+        "standard_conforming_strings",
+        "on",
+        Kind::Word(&["on"]),
+        STATEMENT,
+        "Causes '...' strings to treat backslashes literally.",
+        true,
+    ),
+    setting(
+        "statement_timeout",
+        "0",
+        Kind::Milliseconds(i32::MAX as i64),
+        STATEMENT,
+        "Sets the maximum allowed duration of any statement; 0 is no limit.",
+        false,
+    ),
+    setting(
+        "timezone",
+        "UTC",
+        Kind::Word(&["UTC", "GMT", "Etc/UTC"]),
+        LOCALE,
+        "Sets the time zone for displaying and interpreting time stamps.",
+        true,
+    ),
+    setting(
+        "transaction_isolation",
+        "repeatable read",
+        Kind::Word(&["read uncommitted", "read committed", "repeatable read"]),
+        STATEMENT,
+        "Sets the current transaction's isolation level.",
+        false,
+    ),
+    setting(
+        "transaction_read_only",
+        "off",
+        Kind::Boolean,
+        STATEMENT,
+        "Sets the current transaction's read-only status.",
+        false,
+    ),
 ];
 
 /// The settings of one session.
@@ -204,12 +367,19 @@ impl Settings {
             .or_else(|| definition(&name).map(|known| known.default))
     }
 
-    /// A setting's value, or PostgreSQL's error for an unknown one.
+    /// A setting's value as SHOW gives it, with its unit.
     ///
     /// # Errors
-    /// [`Condition::UndefinedObject`].
-    pub fn required(&self, name: &str) -> Result<&str> {
-        self.value(name).ok_or_else(|| unknown(name).into())
+    /// [`Condition::UndefinedObject`] for an unknown setting.
+    pub fn shown(&self, name: &str) -> Result<String> {
+        let value = self.value(name).ok_or_else(|| unknown(name))?;
+        let has_unit = definition(&name.to_lowercase())
+            .is_some_and(|known| matches!(known.kind, Kind::Milliseconds(_)));
+        Ok(if has_unit {
+            duration_text(value)
+        } else {
+            value.to_owned()
+        })
     }
 
     /// The settings whose changes clients are told of, with their values.
@@ -237,7 +407,11 @@ impl Settings {
                     Some(quoted) => quoted.replace("\"\"", "\""),
                     None => part.to_lowercase(),
                 };
-                if name == "$user" { user.to_owned() } else { name }
+                if name == "$user" {
+                    user.to_owned()
+                } else {
+                    name
+                }
             })
             .filter(|name| name != "pg_catalog")
             .collect()
@@ -248,8 +422,8 @@ impl Settings {
         DEFINITIONS
             .iter()
             .map(|known| {
-                let changed = self.session.contains_key(known.name)
-                    || self.local.contains_key(known.name);
+                let changed =
+                    self.session.contains_key(known.name) || self.local.contains_key(known.name);
                 let reset = self
                     .startup
                     .get(known.name)
@@ -285,6 +459,28 @@ impl Settings {
             })
             .collect()
     }
+}
+
+/// Milliseconds in the largest unit that holds them whole, as PostgreSQL writes them.
+fn duration_text(milliseconds: &str) -> String {
+    let Ok(number) = milliseconds.parse::<i64>() else {
+        return milliseconds.to_owned();
+    };
+    if number == 0 {
+        return "0".to_owned();
+    }
+    [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "min"),
+        (1_000, "s"),
+    ]
+    .into_iter()
+    .find(|(unit, _)| number % unit == 0)
+    .map_or_else(
+        || format!("{number}ms"),
+        |(unit, name)| format!("{}{name}", number / unit),
+    )
 }
 
 /// A value in the spelling in which it is kept.
@@ -323,7 +519,9 @@ fn checked(name: &str, value: &str) -> Result<String> {
         }
         Kind::Milliseconds(max) => {
             let text = value.trim();
-            let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+            let digits = text
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(text.len());
             let (number, unit) = text.split_at(digits);
             let number: i64 = number.parse().map_err(|_| invalid())?;
             let factor = match unit.trim() {

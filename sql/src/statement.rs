@@ -235,7 +235,10 @@ pub fn creation_name(planner: &Planner, name: &ObjectName) -> Result<(String, St
     if crate::system::is_system_schema(&schema) {
         return Err(Report::new(
             Condition::InsufficientPrivilege,
-            format!("permission denied to create \"{schema}.{}\"", reference.table()),
+            format!(
+                "permission denied to create \"{schema}.{}\"",
+                reference.table()
+            ),
         )
         .detail("System catalog modifications are not allowed.")
         .into());
@@ -263,6 +266,10 @@ pub fn column_names<'a>(idents: impl IntoIterator<Item = &'a Ident>) -> Result<V
 /// The transaction that a writing statement was given.
 pub fn transaction<'a>(target: Target<'a>) -> Result<&'a Transaction> {
     target.ok_or_else(|| {
-        Report::new(Condition::Internal, "a writing statement has no transaction").into()
+        Report::new(
+            Condition::Internal,
+            "a writing statement has no transaction",
+        )
+        .into()
     })
 }

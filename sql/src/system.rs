@@ -186,10 +186,12 @@ impl SystemEnv {
 
     /// The oid of the relation that a possibly qualified name stands for.
     pub(crate) fn relation_oid(self: &Arc<Self>, name: &str) -> Option<u32> {
-        self.objects().find_relation(name).map(|relation| relation.oid)
+        self.objects()
+            .find_relation(name)
+            .map(|relation| relation.oid)
     }
 
-    pub(crate) fn objects(self: &Arc<Self>) -> &Objects {
+    fn objects(self: &Arc<Self>) -> &Objects {
         self.objects.0.get_or_init(|| Objects::new(self))
     }
 }

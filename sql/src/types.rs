@@ -8,7 +8,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::Result as DataFusionResult;
 use datafusion::logical_expr::planner::TypePlanner;
-use sqlparser::ast::{ArrayElemTypeDef, CharacterLength, DataType as SqlType, ExactNumberInfo, TimezoneInfo};
+use sqlparser::ast::{
+    ArrayElemTypeDef, CharacterLength, DataType as SqlType, ExactNumberInfo, TimezoneInfo,
+};
 
 use crate::error::{Condition, Report, Result};
 use crate::pgtype::{self, PG_TYPE, PG_TYPMOD, TIMESTAMPTZ_ZONE};
@@ -37,9 +39,7 @@ pub fn field_of(name: &str, sql_type: &SqlType) -> Result<Field> {
     match sql_type {
         SqlType::Boolean | SqlType::Bool => plain(DataType::Boolean),
         SqlType::SmallInt(None) | SqlType::Int2(None) => plain(DataType::Int16),
-        SqlType::Int(None) | SqlType::Integer(None) | SqlType::Int4(None) => {
-            plain(DataType::Int32)
-        }
+        SqlType::Int(None) | SqlType::Integer(None) | SqlType::Int4(None) => plain(DataType::Int32),
         SqlType::BigInt(None) | SqlType::Int8(None) => plain(DataType::Int64),
         SqlType::Real | SqlType::Float4 => plain(DataType::Float32),
         SqlType::DoublePrecision | SqlType::Float8 => plain(DataType::Float64),
@@ -50,9 +50,7 @@ pub fn field_of(name: &str, sql_type: &SqlType) -> Result<Field> {
             25..=53 => plain(DataType::Float64),
             _ => Err(out_of_range("float", "precision", *bits, 53)),
         },
-        SqlType::Numeric(info) | SqlType::Decimal(info) | SqlType::Dec(info) => {
-            numeric(name, info)
-        }
+        SqlType::Numeric(info) | SqlType::Decimal(info) | SqlType::Dec(info) => numeric(name, info),
         SqlType::Text | SqlType::String(None) => plain(DataType::Utf8),
         SqlType::Varchar(length)
         | SqlType::CharacterVarying(length)
@@ -107,7 +105,10 @@ pub fn field_of(name: &str, sql_type: &SqlType) -> Result<Field> {
 fn undefined(sql_type: &SqlType) -> crate::error::Error {
     Report::new(
         Condition::UndefinedObject,
-        format!("type \"{}\" does not exist", sql_type.to_string().to_lowercase()),
+        format!(
+            "type \"{}\" does not exist",
+            sql_type.to_string().to_lowercase()
+        ),
     )
     .into()
 }
@@ -156,10 +157,8 @@ fn text(
     length: Option<&CharacterLength>,
     default: Option<u64>,
 ) -> Result<Field> {
-    let mut metadata = std::collections::HashMap::from([(
-        PG_TYPE.to_owned(),
-        type_name.to_owned(),
-    )]);
+    let mut metadata =
+        std::collections::HashMap::from([(PG_TYPE.to_owned(), type_name.to_owned())]);
     let length = match length {
         Some(CharacterLength::IntegerLength { length, .. }) => Some(*length),
         Some(CharacterLength::Max) => None,

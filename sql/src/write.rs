@@ -177,7 +177,9 @@ impl ExtensionPlanner for WritePlanner {
             return Ok(None);
         };
         let [input] = physical_inputs else {
-            return Err(Error::from(Report::new(Condition::Internal, "a write has one input")).into());
+            return Err(
+                Error::from(Report::new(Condition::Internal, "a write has one input")).into(),
+            );
         };
         Ok(Some(Arc::new(WriteExec::new(
             Arc::clone(&node.task),

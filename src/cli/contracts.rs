@@ -54,7 +54,10 @@ pub(super) async fn apply(
     if directory.is_dir() {
         for entry in std::fs::read_dir(&directory).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|extension| extension == "toml") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+            {
                 let text = std::fs::read_to_string(&path).map_err(failed)?;
                 mappings.push((path.display().to_string(), text));
             }

@@ -89,7 +89,10 @@ async fn statement(session: &mut Session, sql: &str) -> Outcome {
             output::line(&shown.tag);
         }
     }
-    output::line(&format!("Time: {:.0} ms", started.elapsed().as_secs_f64() * 1e3));
+    output::line(&format!(
+        "Time: {:.0} ms",
+        started.elapsed().as_secs_f64() * 1e3
+    ));
     Ok(())
 }
 

@@ -88,7 +88,9 @@ impl Sql {
         };
         let statements = session.parse(text).map_err(|error| failed(0, &error))?;
         if self.single_transaction {
-            session.begin_implicit().map_err(|error| failed(0, &error))?;
+            session
+                .begin_implicit()
+                .map_err(|error| failed(0, &error))?;
         }
         for statement in statements {
             let outcome = async {
@@ -117,9 +119,8 @@ fn variables(given: &[String]) -> Outcome<Vec<(&str, &str)>> {
     given
         .iter()
         .map(|pair| {
-            pair.split_once('=').ok_or_else(|| {
-                Failure::new(format!("\"{pair}\" is not NAME=VALUE")).with_code(2)
-            })
+            pair.split_once('=')
+                .ok_or_else(|| Failure::new(format!("\"{pair}\" is not NAME=VALUE")).with_code(2))
         })
         .collect()
 }
@@ -132,7 +133,10 @@ fn substitute(text: &str, variables: &[(&str, &str)]) -> Outcome<String> {
         return Ok(text.to_owned());
     }
     let dialect = PostgreSqlDialect {};
-    let Ok(tokens) = Tokenizer::new(&dialect, text).with_unescape(false).tokenize() else {
+    let Ok(tokens) = Tokenizer::new(&dialect, text)
+        .with_unescape(false)
+        .tokenize()
+    else {
         // What cannot be tokenised is reported with its position when it is parsed.
         return Ok(text.to_owned());
     };

@@ -100,6 +100,7 @@ impl Startup {
                     }
                 }
                 _ if name.starts_with("_pq_.") => unknown_protocol_options.push(name.to_owned()),
+                "client_encoding" => named.push((name.to_owned(), encoding(value).to_owned())),
                 _ => named.push((name.to_owned(), value.to_owned())),
             }
         }
@@ -117,6 +118,20 @@ impl Startup {
             startup.negotiate = Some(unknown_protocol_options);
         }
         Ok(startup)
+    }
+}
+
+/// The usual name of an encoding: drivers write it in any case, with hyphens, even in quotes, and PostgreSQL looks at
+/// letters and digits alone.
+fn encoding(name: &str) -> &str {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    match letters
+        .map(|c| c.to_ascii_lowercase())
+        .collect::<String>()
+        .as_str()
+    {
+        "utf8" | "unicode" => "UTF8",
+        _ => name,
     }
 }
 
@@ -219,6 +234,8 @@ mod tests {
         );
         assert_eq!(startup.negotiate, None);
         assert_eq!(session(b"user\0ana\0\0").unwrap().database, "ana");
+        let encoded = session(b"user\0ana\0client_encoding\0'utf-8'\0\0").unwrap();
+        assert_eq!(encoded.settings, [pair("client_encoding", "UTF8")]);
     }
 
     #[test]

@@ -127,7 +127,11 @@ impl TableProvider for DomainTable {
             Some(projection) => Arc::new(self.schema.project(projection)?),
             None => Arc::clone(&self.schema),
         };
-        Ok(Arc::new(DomainExec::new(self.number, projection.cloned(), schema)))
+        Ok(Arc::new(DomainExec::new(
+            self.number,
+            projection.cloned(),
+            schema,
+        )))
     }
 }
 
@@ -223,7 +227,11 @@ impl ExecutionPlan for DomainExec {
 
     /// A plan that runs again, as the recursive part of a query does, gets its domain anew.
     fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self::new(self.number, self.projection.clone(), self.schema())))
+        Ok(Arc::new(Self::new(
+            self.number,
+            self.projection.clone(),
+            self.schema(),
+        )))
     }
 
     fn execute(

@@ -55,8 +55,13 @@ impl ExtensionPlanner for ApplyPlanner {
         let ([logical, _], [input, subquery]) = (logical_inputs, physical_inputs) else {
             return internal_err!("Apply has two inputs");
         };
-        let physical = |expr| planner.create_physical_expr(expr, logical.schema(), session, planning);
-        let domain = node.domain().iter().map(physical).collect::<Result<Vec<_>>>()?;
+        let physical =
+            |expr| planner.create_physical_expr(expr, logical.schema(), session, planning);
+        let domain = node
+            .domain()
+            .iter()
+            .map(physical)
+            .collect::<Result<Vec<_>>>()?;
         let guard = node.guard().map(physical).transpose()?;
         Ok(Some(Arc::new(ApplyExec::new(
             Arc::new(Work {
@@ -205,7 +210,10 @@ impl ExecutionPlan for ApplyExec {
         })
         .try_flatten()
         .inspect_ok(move |batch| metrics.record_output(batch.num_rows()));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.work.schema), rows)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            Arc::clone(&self.work.schema),
+            rows,
+        )))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -242,7 +250,8 @@ impl Gathered {
 
     fn add(&mut self, batch: RecordBatch) -> Result<()> {
         let rows = batch.num_rows();
-        self.memory.try_grow(get_record_batch_memory_size(&batch) + rows * size_of::<u32>())?;
+        self.memory
+            .try_grow(get_record_batch_memory_size(&batch) + rows * size_of::<u32>())?;
         let asks = match &self.work.guard {
             Some(guard) => {
                 let outcome = guard.evaluate(&batch)?.into_array(rows)?;
@@ -251,7 +260,8 @@ impl Gathered {
             None => None,
         };
         let asks = |row: usize| {
-            asks.as_ref().is_none_or(|asks: &BooleanArray| asks.is_valid(row) && asks.value(row))
+            asks.as_ref()
+                .is_none_or(|asks: &BooleanArray| asks.is_valid(row) && asks.value(row))
         };
         let mut numbers = UInt32Builder::with_capacity(rows);
         if self.work.domain.is_empty() {
@@ -269,7 +279,9 @@ impl Gathered {
             let converter = match &mut self.converter {
                 Some(converter) => converter,
                 none => {
-                    let fields = columns.iter().map(|c| SortField::new(c.data_type().clone()));
+                    let fields = columns
+                        .iter()
+                        .map(|c| SortField::new(c.data_type().clone()));
                     none.insert(RowConverter::new(fields.collect())?)
                 }
             };
@@ -288,7 +300,8 @@ impl Gathered {
                             return exec_err!("a subquery refers to too many different values");
                         };
                         // Kept twice: to be found, and in order.
-                        self.memory.try_grow(2 * (key.row().as_ref().len() + size_of::<OwnedRow>()))?;
+                        self.memory
+                            .try_grow(2 * (key.row().as_ref().len() + size_of::<OwnedRow>()))?;
                         self.tuples.push(key.clone());
                         self.numbers.insert(key, number);
                         number
@@ -303,14 +316,21 @@ impl Gathered {
 
     /// How many tuples there are.
     fn size(&self) -> usize {
-        if self.work.domain.is_empty() { usize::from(self.wanted) } else { self.tuples.len() }
+        if self.work.domain.is_empty() {
+            usize::from(self.wanted)
+        } else {
+            self.tuples.len()
+        }
     }
 
     /// The domain as the subquery's scans of it read it.
     fn domain(&self, batch_rows: usize) -> Result<Vec<RecordBatch>> {
         let size = self.size();
-        let mut columns: Vec<ArrayRef> =
-            vec![Arc::new((0..size).map(|number| u32::try_from(number).ok()).collect::<UInt32Array>())];
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(
+            (0..size)
+                .map(|number| u32::try_from(number).ok())
+                .collect::<UInt32Array>(),
+        )];
         if let Some(converter) = &self.converter {
             columns.extend(converter.convert_rows(self.tuples.iter().map(OwnedRow::row))?);
         }
@@ -321,7 +341,9 @@ impl Gathered {
             .collect();
         let all = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
         let starts = (0..size).step_by(batch_rows.max(1));
-        Ok(starts.map(|start| all.slice(start, batch_rows.min(size - start))).collect())
+        Ok(starts
+            .map(|start| all.slice(start, batch_rows.min(size - start)))
+            .collect())
     }
 
     /// Runs the subquery for the domain.
@@ -356,7 +378,12 @@ impl Gathered {
 
     /// The input with the answers beside it.
     fn answered(self, answers: Answers) -> impl Stream<Item = Result<RecordBatch>> {
-        let Self { work, memory, batches, .. } = self;
+        let Self {
+            work,
+            memory,
+            batches,
+            ..
+        } = self;
         stream::iter(batches).map(move |(batch, numbers)| {
             let batch = answers.beside(&batch, &numbers, &work.schema)?;
             // Held until the last batch has left.
@@ -369,11 +396,25 @@ impl Gathered {
 /// What the subquery gave for each tuple.
 enum Answers {
     /// The rows of the subquery, and which of them is a tuple's.
-    Scalar { values: Vec<ArrayRef>, row_of: Vec<Option<u32>>, rows: u32, all: Option<ArrayRef> },
+    Scalar {
+        values: Vec<ArrayRef>,
+        row_of: Vec<Option<u32>>,
+        rows: u32,
+        all: Option<ArrayRef>,
+    },
     /// Three values of an EXISTS, ANY or ALL: `None` is unknown.
-    Truth { kind: Kind, outcomes: Vec<Option<bool>> },
+    Truth {
+        kind: Kind,
+        outcomes: Vec<Option<bool>>,
+    },
     /// The rows of the subquery, those of each tuple together.
-    Rows { outer: bool, batches: Vec<RecordBatch>, starts: Vec<usize>, order: Vec<u32>, all: Option<RecordBatch> },
+    Rows {
+        outer: bool,
+        batches: Vec<RecordBatch>,
+        starts: Vec<usize>,
+        order: Vec<u32>,
+        all: Option<RecordBatch>,
+    },
 }
 
 impl Answers {
@@ -385,8 +426,14 @@ impl Answers {
                 rows: 0,
                 all: None,
             },
-            Kind::Exists | Kind::Any => Self::Truth { kind, outcomes: vec![Some(false); size] },
-            Kind::All => Self::Truth { kind, outcomes: vec![Some(true); size] },
+            Kind::Exists | Kind::Any => Self::Truth {
+                kind,
+                outcomes: vec![Some(false); size],
+            },
+            Kind::All => Self::Truth {
+                kind,
+                outcomes: vec![Some(true); size],
+            },
             Kind::Rows { outer } => Self::Rows {
                 outer,
                 batches: Vec::new(),
@@ -411,12 +458,20 @@ impl Answers {
 
     /// Takes rows of the subquery: the tuple's number, then what it gave.
     fn add(&mut self, batch: RecordBatch) -> Result<()> {
-        let Some(numbers) = batch.columns().first().and_then(|c| c.as_primitive_opt::<UInt32Type>())
+        let Some(numbers) = batch
+            .columns()
+            .first()
+            .and_then(|c| c.as_primitive_opt::<UInt32Type>())
         else {
             return internal_err!("a subquery yields no tuple numbers");
         };
         match self {
-            Self::Scalar { values, row_of, rows, .. } => {
+            Self::Scalar {
+                values,
+                row_of,
+                rows,
+                ..
+            } => {
                 for number in numbers.iter().flatten() {
                     match at(row_of, number)? {
                         none @ None => *none = Some(*rows),
@@ -432,7 +487,10 @@ impl Answers {
                 }
                 values.push(Arc::clone(batch.column(1)));
             }
-            Self::Truth { kind: Kind::Exists, outcomes } => {
+            Self::Truth {
+                kind: Kind::Exists,
+                outcomes,
+            } => {
                 for number in numbers.iter().flatten() {
                     *at(outcomes, number)? = Some(true);
                 }
@@ -465,7 +523,13 @@ impl Answers {
                 values.clear();
             }
             Self::Truth { .. } => {}
-            Self::Rows { batches, starts, order, all, .. } => {
+            Self::Rows {
+                batches,
+                starts,
+                order,
+                all,
+                ..
+            } => {
                 let rows = concat_batches(schema, batches.iter())?;
                 batches.clear();
                 let numbers = rows.column(0).as_primitive::<UInt32Type>();
@@ -502,7 +566,11 @@ impl Answers {
         schema: &SchemaRef,
     ) -> Result<RecordBatch> {
         let column: ArrayRef = match self {
-            Self::Scalar { row_of, all: Some(all), .. } => {
+            Self::Scalar {
+                row_of,
+                all: Some(all),
+                ..
+            } => {
                 let rows: UInt32Array = numbers
                     .iter()
                     .map(|number| number.and_then(|number| get(row_of, number).flatten()))
@@ -515,7 +583,13 @@ impl Answers {
                     .map(|number| number.and_then(|number| get(outcomes, number).flatten()))
                     .collect::<BooleanArray>(),
             ),
-            Self::Rows { outer, starts, order, all: Some(all), .. } => {
+            Self::Rows {
+                outer,
+                starts,
+                order,
+                all: Some(all),
+                ..
+            } => {
                 return rows_beside(batch, numbers, schema, *outer, starts, order, all);
             }
             Self::Scalar { .. } | Self::Rows { .. } => {
@@ -540,8 +614,11 @@ fn rows_beside(
     let mut left = UInt64Builder::new();
     let mut right = UInt64Builder::new();
     for (row, number) in (0_u64..).zip(numbers) {
-        let bounds = number.and_then(|number| Some((get(starts, number)?, get(starts, number + 1)?)));
-        let matches = bounds.and_then(|(start, end)| order.get(start..end)).unwrap_or_default();
+        let bounds =
+            number.and_then(|number| Some((get(starts, number)?, get(starts, number + 1)?)));
+        let matches = bounds
+            .and_then(|(start, end)| order.get(start..end))
+            .unwrap_or_default();
         for matched in matches {
             left.append_value(row);
             right.append_value(u64::from(*matched));
@@ -557,11 +634,18 @@ fn rows_beside(
         columns.push(take(column, &right, None)?);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(left.len()));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+    Ok(RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        columns,
+        &options,
+    )?)
 }
 
 fn at<T>(values: &mut [T], number: u32) -> Result<&mut T> {
-    match usize::try_from(number).ok().and_then(|number| values.get_mut(number)) {
+    match usize::try_from(number)
+        .ok()
+        .and_then(|number| values.get_mut(number))
+    {
         Some(value) => Ok(value),
         None => internal_err!("a subquery yields a tuple number that is none"),
     }

@@ -60,7 +60,15 @@ pub(super) struct Parts {
 
 impl ApplyNode {
     pub(super) fn try_new(parts: Parts) -> Result<Self> {
-        let Parts { input, subquery, domain, guard, kind, number, name } = parts;
+        let Parts {
+            input,
+            subquery,
+            domain,
+            guard,
+            kind,
+            number,
+            name,
+        } = parts;
         let mut fields: Vec<(Option<TableReference>, FieldRef)> = qualified_fields(&input);
         let mut given = qualified_fields(&subquery).into_iter();
         // The number of the tuple.
@@ -68,7 +76,10 @@ impl ApplyNode {
         match kind {
             Kind::Rows { outer } => fields.extend(given.map(|(qualifier, field)| {
                 let nullable = outer || field.is_nullable();
-                (qualifier, Arc::new(Field::clone(&field).with_nullable(nullable)))
+                (
+                    qualifier,
+                    Arc::new(Field::clone(&field).with_nullable(nullable)),
+                )
             })),
             Kind::Scalar => {
                 let (_, field) = given
@@ -119,7 +130,12 @@ impl ApplyNode {
         Self::try_new(Parts {
             input,
             subquery: LogicalPlan::clone(&self.subquery),
-            domain: self.domain.iter().cloned().map(&mut f).collect::<Result<_>>()?,
+            domain: self
+                .domain
+                .iter()
+                .cloned()
+                .map(&mut f)
+                .collect::<Result<_>>()?,
             guard: self.guard.clone().map(&mut f).transpose()?,
             kind: self.kind,
             number: self.number,
@@ -163,7 +179,11 @@ impl Hash for ApplyNode {
 
 impl PartialOrd for ApplyNode {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        if self == other { Some(Ordering::Equal) } else { None }
+        if self == other {
+            Some(Ordering::Equal)
+        } else {
+            None
+        }
     }
 }
 
@@ -189,7 +209,13 @@ impl UserDefinedLogicalNodeCore for ApplyNode {
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let domain: Vec<String> = self.domain.iter().map(ToString::to_string).collect();
-        write!(f, "Apply: {:?} domain={} for=[{}]", self.kind, self.number, domain.join(", "))?;
+        write!(
+            f,
+            "Apply: {:?} domain={} for=[{}]",
+            self.kind,
+            self.number,
+            domain.join(", ")
+        )?;
         match &self.guard {
             Some(guard) => write!(f, " where {guard}"),
             None => Ok(()),
@@ -224,7 +250,11 @@ impl UserDefinedLogicalNodeCore for ApplyNode {
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let width = self.input.schema().fields().len();
         // The engine adds what the expressions need.
-        let input = output_columns.iter().copied().filter(|column| *column < width).collect();
+        let input = output_columns
+            .iter()
+            .copied()
+            .filter(|column| *column < width)
+            .collect();
         let subquery = match self.kind {
             // Added columns of the output are the subquery's behind its number.
             Kind::Rows { .. } => std::iter::once(0)

@@ -40,7 +40,10 @@ pub(super) fn push(plan: LogicalPlan, domain: &Domain) -> Result<(LogicalPlan, B
         LogicalPlan::Filter(filter) => {
             let (input, bound) = push_input(filter.input, domain)?;
             let predicate = bind(filter.predicate, domain, &bound)?;
-            Ok((LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(input))?), bound))
+            Ok((
+                LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(input))?),
+                bound,
+            ))
         }
         LogicalPlan::SubqueryAlias(alias) => {
             let (input, bound) = push_input(alias.input, domain)?;
@@ -49,15 +52,31 @@ pub(super) fn push(plan: LogicalPlan, domain: &Domain) -> Result<(LogicalPlan, B
             Ok((LogicalPlan::SubqueryAlias(plan), bound))
         }
         LogicalPlan::Subquery(subquery) => push_input(subquery.subquery, domain),
-        LogicalPlan::Sort(Sort { expr, input, fetch: Some(fetch) }) => {
-            let sort = LogicalPlan::Sort(Sort { expr, input, fetch: None });
+        LogicalPlan::Sort(Sort {
+            expr,
+            input,
+            fetch: Some(fetch),
+        }) => {
+            let sort = LogicalPlan::Sort(Sort {
+                expr,
+                input,
+                fetch: None,
+            });
             let fetch = i64::try_from(fetch).unwrap_or(i64::MAX);
             push_limit(sort, None, Some(fetch), domain)
         }
-        LogicalPlan::Sort(Sort { expr, input, fetch: None }) => {
+        LogicalPlan::Sort(Sort {
+            expr,
+            input,
+            fetch: None,
+        }) => {
             let (input, bound) = push_input(input, domain)?;
             let expr = bind_sort(expr, domain, &bound)?;
-            let sort = Sort { expr, input: Arc::new(input), fetch: None };
+            let sort = Sort {
+                expr,
+                input: Arc::new(input),
+                fetch: None,
+            };
             Ok((LogicalPlan::Sort(sort), bound))
         }
         LogicalPlan::Limit(limit) => {
@@ -105,7 +124,11 @@ fn refers(plan: &LogicalPlan, domain: &Domain) -> Result<bool> {
         let mut found = false;
         node.apply_expressions(|expr| {
             found = found || expr_refers(expr, domain)?;
-            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            Ok(if found {
+                TreeNodeRecursion::Stop
+            } else {
+                TreeNodeRecursion::Continue
+            })
         })?;
         Ok(found)
     })
@@ -121,9 +144,10 @@ fn expr_refers(expr: &Expr, domain: &Domain) -> Result<bool> {
 pub(super) fn bind(expr: Expr, domain: &Domain, bound: &Bound) -> Result<Expr> {
     expr.transform_up(|expr| {
         let at = match &expr {
-            Expr::OuterReferenceColumn(..) => {
-                domain.references.iter().position(|reference| *reference == expr)
-            }
+            Expr::OuterReferenceColumn(..) => domain
+                .references
+                .iter()
+                .position(|reference| *reference == expr),
             _ => None,
         };
         Ok(match at.and_then(|at| bound.columns.get(at)) {
@@ -135,13 +159,21 @@ pub(super) fn bind(expr: Expr, domain: &Domain, bound: &Bound) -> Result<Expr> {
 }
 
 fn bind_all(exprs: Vec<Expr>, domain: &Domain, bound: &Bound) -> Result<Vec<Expr>> {
-    exprs.into_iter().map(|expr| bind(expr, domain, bound)).collect()
+    exprs
+        .into_iter()
+        .map(|expr| bind(expr, domain, bound))
+        .collect()
 }
 
 fn bind_sort(exprs: Vec<SortExpr>, domain: &Domain, bound: &Bound) -> Result<Vec<SortExpr>> {
     exprs
         .into_iter()
-        .map(|sort| Ok(SortExpr { expr: bind(sort.expr, domain, bound)?, ..sort }))
+        .map(|sort| {
+            Ok(SortExpr {
+                expr: bind(sort.expr, domain, bound)?,
+                ..sort
+            })
+        })
         .collect()
 }
 
@@ -203,12 +235,17 @@ fn push_limit(
             Ok((LogicalPlan::Projection(plan), bound))
         }
         LogicalPlan::SubqueryAlias(alias) => {
-            let (input, bound) = push_limit(Arc::unwrap_or_clone(alias.input), skip, fetch, domain)?;
+            let (input, bound) =
+                push_limit(Arc::unwrap_or_clone(alias.input), skip, fetch, domain)?;
             let bound = bound.map(|column| Column::new(Some(alias.alias.clone()), column.name()));
             let plan = SubqueryAlias::try_new(Arc::new(input), alias.alias)?;
             Ok((LogicalPlan::SubqueryAlias(plan), bound))
         }
-        LogicalPlan::Sort(Sort { expr, input, fetch: None }) => {
+        LogicalPlan::Sort(Sort {
+            expr,
+            input,
+            fetch: None,
+        }) => {
             let (input, bound) = push_input(input, domain)?;
             let order_by = bind_sort(expr, domain, &bound)?;
             Ok((number_rows(input, &bound, order_by, skip, fetch)?, bound))
@@ -244,7 +281,12 @@ fn number_rows(
     };
     let numbered = Expr::from(row_number).alias(&name);
     // The analyzer's coercion of types has been before us.
-    let number = || cast(Expr::Column(Column::new_unqualified(&name)), DataType::Int64);
+    let number = || {
+        cast(
+            Expr::Column(Column::new_unqualified(&name)),
+            DataType::Int64,
+        )
+    };
     let first = skip.unwrap_or(0);
     let mut wanted = number().gt(lit(first));
     if let Some(fetch) = fetch {
@@ -265,8 +307,10 @@ fn push_distinct_on(on: DistinctOn, domain: &Domain) -> Result<(LogicalPlan, Bou
     select_expr.extend(bind_named(on.select_expr, domain, &bound, Ok)?);
     let sort_expr = match on.sort_expr {
         Some(sort) => {
-            let mut within: Vec<SortExpr> =
-                columns(bound.all()).into_iter().map(|column| column.sort(true, false)).collect();
+            let mut within: Vec<SortExpr> = columns(bound.all())
+                .into_iter()
+                .map(|column| column.sort(true, false))
+                .collect();
             within.extend(bind_sort(sort, domain, &bound)?);
             Some(within)
         }
@@ -277,7 +321,11 @@ fn push_distinct_on(on: DistinctOn, domain: &Domain) -> Result<(LogicalPlan, Bou
 }
 
 fn push_aggregate(aggregate: Aggregate, domain: &Domain) -> Result<(LogicalPlan, Bound)> {
-    if aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_))) {
+    if aggregate
+        .group_expr
+        .iter()
+        .any(|expr| matches!(expr, Expr::GroupingSet(_)))
+    {
         return Err(unsupported("GROUPING SETS"));
     }
     let (input, bound) = push_input(aggregate.input, domain)?;
@@ -321,7 +369,10 @@ fn push_window(window: Window, domain: &Domain) -> Result<(LogicalPlan, Bound)> 
     let exprs = bind_named(window.window_expr, domain, &bound, |expr| {
         expr.transform_down(|expr| match expr {
             Expr::WindowFunction(mut function) => {
-                function.params.partition_by.insert(0, Expr::Column(bound.id.clone()));
+                function
+                    .params
+                    .partition_by
+                    .insert(0, Expr::Column(bound.id.clone()));
                 let expr = Expr::WindowFunction(function);
                 Ok(Transformed::new(expr, true, TreeNodeRecursion::Jump))
             }
@@ -338,7 +389,11 @@ fn push_join(join: Join, domain: &Domain) -> Result<(LogicalPlan, Bound)> {
     let right_refers = refers(&join.right, domain)?;
     // Which sides need the domain, and on which its columns are never NULL.
     let (push_left, push_right, from_left) = match join.join_type {
-        JoinType::Inner => (left_refers || !right_refers, right_refers, left_refers || !right_refers),
+        JoinType::Inner => (
+            left_refers || !right_refers,
+            right_refers,
+            left_refers || !right_refers,
+        ),
         JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => {
             (true, right_refers, true)
         }
@@ -378,7 +433,10 @@ fn push_join(join: Join, domain: &Domain) -> Result<(LogicalPlan, Bound)> {
         .into_iter()
         .map(|(left, right)| Ok((bind(left, domain, &bound)?, bind(right, domain, &bound)?)))
         .collect::<Result<Vec<_>>>()?;
-    let filter = join.filter.map(|filter| bind(filter, domain, &bound)).transpose()?;
+    let filter = join
+        .filter
+        .map(|filter| bind(filter, domain, &bound))
+        .transpose()?;
     let plan = Join::try_new(
         Arc::new(left),
         Arc::new(right),
@@ -398,7 +456,9 @@ fn rename_domain(plan: LogicalPlan, bound: &Bound, suffix: &str) -> Result<(Logi
     let name = format!("{}_{suffix}", bound.id.name());
     let mut exprs = vec![Expr::Column(bound.id.clone()).alias(&name)];
     let own = plan.schema().columns();
-    let kept = own.iter().filter(|column| !bound.all().any(|domain| domain == *column));
+    let kept = own
+        .iter()
+        .filter(|column| !bound.all().any(|domain| domain == *column));
     exprs.extend(columns(kept));
     let plan = LogicalPlanBuilder::from(plan).project(exprs)?.build()?;
     Ok((plan, Column::new_unqualified(name)))
@@ -412,7 +472,9 @@ fn join_on_id(
     join_type: JoinType,
 ) -> Result<LogicalPlan> {
     let on = (vec![left_id.clone()], vec![right_id.clone()]);
-    LogicalPlanBuilder::from(left).join(right, join_type, on, None)?.build()
+    LogicalPlanBuilder::from(left)
+        .join(right, join_type, on, None)?
+        .build()
 }
 
 fn push_union(union: Union, domain: &Domain) -> Result<(LogicalPlan, Bound)> {
@@ -435,7 +497,10 @@ fn push_union(union: Union, domain: &Domain) -> Result<(LogicalPlan, Bound)> {
     // Give every column the name it had before.
     let given = plan.schema().columns();
     let domain_columns = bound.all().count();
-    let before = union.schema.iter().map(|(qualifier, field)| (qualifier.cloned(), field.name()));
+    let before = union
+        .schema
+        .iter()
+        .map(|(qualifier, field)| (qualifier.cloned(), field.name()));
     let names: Vec<(Option<TableReference>, &String)> = bound
         .all()
         .map(|column| (column.relation.clone(), &column.name))
@@ -470,7 +535,9 @@ fn push_values(values: Values, domain: &Domain) -> Result<(LogicalPlan, Bound)> 
             // The rows of VALUES share the types of its schema.
             let expr = match &expr {
                 Expr::Literal(value, _) if value.data_type() == *field.data_type() => expr,
-                Expr::Literal(ScalarValue::Null, _) => lit(ScalarValue::try_from(field.data_type())?),
+                Expr::Literal(ScalarValue::Null, _) => {
+                    lit(ScalarValue::try_from(field.data_type())?)
+                }
                 _ => cast(expr, field.data_type().clone()),
             };
             exprs.push(expr.alias(field.name()));
@@ -481,7 +548,10 @@ fn push_values(values: Values, domain: &Domain) -> Result<(LogicalPlan, Bound)> 
     let Some(first) = rows.next() else {
         return Err(unsupported("VALUES without rows"));
     };
-    let all: Vec<Arc<LogicalPlan>> = std::iter::once(first.clone()).chain(rows).map(Arc::new).collect();
+    let all: Vec<Arc<LogicalPlan>> = std::iter::once(first.clone())
+        .chain(rows)
+        .map(Arc::new)
+        .collect();
     if all.len() == 1 {
         return Ok((first, bound));
     }
@@ -515,10 +585,19 @@ fn push_unnest(unnest: Unnest, domain: &Domain) -> Result<(LogicalPlan, Bound)> 
 /// A subquery within the subquery: its own domain takes the values from this one.
 fn push_apply(apply: &ApplyNode, domain: &Domain) -> Result<(LogicalPlan, Bound)> {
     use datafusion::logical_expr::UserDefinedLogicalNodeCore;
-    let Some(input) = apply.inputs().first().map(|input| LogicalPlan::clone(input)) else {
+    let Some(input) = apply
+        .inputs()
+        .first()
+        .map(|input| LogicalPlan::clone(input))
+    else {
         return Err(unsupported("a subquery"));
     };
     let (input, bound) = push(input, domain)?;
     let node = apply.over(input, |expr| bind(expr, domain, &bound))?;
-    Ok((LogicalPlan::Extension(Extension { node: Arc::new(node) }), bound))
+    Ok((
+        LogicalPlan::Extension(Extension {
+            node: Arc::new(node),
+        }),
+        bound,
+    ))
 }

@@ -28,7 +28,11 @@ pub(super) struct ApplySubqueries;
 
 impl AnalyzerRule for ApplySubqueries {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        if has_subqueries(&plan)? { rewrite(plan) } else { Ok(plan) }
+        if has_subqueries(&plan)? {
+            rewrite(plan)
+        } else {
+            Ok(plan)
+        }
     }
 
     fn name(&self) -> &str {
@@ -44,7 +48,11 @@ fn has_subqueries(plan: &LogicalPlan) -> Result<bool> {
         let mut found = false;
         node.apply_expressions(|expr| {
             found = found || has_subquery(expr)?;
-            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            Ok(if found {
+                TreeNodeRecursion::Stop
+            } else {
+                TreeNodeRecursion::Continue
+            })
         })?;
         Ok(found)
     })
@@ -65,7 +73,9 @@ fn has_subquery(expr: &Expr) -> Result<bool> {
 
 /// Converts bottom-up, so that a subquery within a subquery is an [`ApplyNode`] of it already or refers to nothing beyond it.
 fn rewrite(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let plan = plan.map_children(|child| Ok(Transformed::yes(rewrite(child)?))).data()?;
+    let plan = plan
+        .map_children(|child| Ok(Transformed::yes(rewrite(child)?)))
+        .data()?;
     match plan {
         LogicalPlan::Join(join) => rewrite_join(join),
         LogicalPlan::Filter(filter) if has_subquery(&filter.predicate)? => rewrite_filter(filter),
@@ -91,18 +101,23 @@ fn rewrite_expressions(plan: LogicalPlan) -> Result<LogicalPlan> {
     let before = plan.schema().columns();
     let mut place = Place::new(LogicalPlan::clone(input));
     let names = NamePreserver::new(&plan);
-    let exprs = plan
-        .expressions()
-        .into_iter()
-        .map(|expr| {
+    let plan = plan
+        .map_expressions(|expr| {
             let name = names.save(&expr);
-            Ok(name.restore(place.convert(expr)?))
+            Ok(Transformed::yes(name.restore(place.convert(expr)?)))
         })
-        .collect::<Result<Vec<Expr>>>()?;
+        .data()?;
     let converted = place.converted;
-    let plan = plan.with_new_exprs(exprs, vec![place.input])?;
+    let plan = plan
+        .map_children(|_| Ok(Transformed::yes(std::mem::take(&mut place.input))))
+        .data()?
+        .recompute_schema()?;
     // What passes its input's columns on must not pass those of the subqueries.
-    if converted && keeps_columns { project(plan, before) } else { Ok(plan) }
+    if converted && keeps_columns {
+        project(plan, before)
+    } else {
+        Ok(plan)
+    }
 }
 
 fn project(plan: LogicalPlan, columns: Vec<Column>) -> Result<LogicalPlan> {
@@ -176,7 +191,11 @@ fn rewrite_join(mut join: Join) -> Result<LogicalPlan> {
     let mut plain = Vec::new();
     let mut asking = Vec::new();
     for condition in conditions {
-        if has_subquery(&condition)? { asking.push(condition) } else { plain.push(condition) }
+        if has_subquery(&condition)? {
+            asking.push(condition)
+        } else {
+            plain.push(condition)
+        }
     }
     let before = join.schema.columns();
     let (mut left, mut right) = (join.left, join.right);
@@ -213,7 +232,11 @@ fn rewrite_join(mut join: Join) -> Result<LogicalPlan> {
         join.null_equality,
         join.null_aware,
     )?);
-    let plan = if plan.schema().columns() == before { plan } else { project(plan, before)? };
+    let plan = if plan.schema().columns() == before {
+        plan
+    } else {
+        project(plan, before)?
+    };
     match conjunction(after) {
         Some(after) => rewrite_filter(Filter::try_new(after, Arc::new(plan))?),
         None => Ok(plan),
@@ -282,7 +305,10 @@ fn rewrite_lateral(join: Join, subquery: LogicalPlan) -> Result<LogicalPlan> {
                     other => Ok(Transformed::no(other)),
                 })
                 .data()?;
-            rewrite(LogicalPlan::Filter(Filter::try_new(condition, Arc::new(subquery))?))?
+            rewrite(LogicalPlan::Filter(Filter::try_new(
+                condition,
+                Arc::new(subquery),
+            )?))?
         }
         None => subquery,
     };
@@ -308,17 +334,38 @@ fn rewrite_within(expr: Expr) -> Result<Expr> {
     };
     expr.transform_up(|expr| {
         Ok(match expr {
-            Expr::ScalarSubquery(subquery) => Transformed::yes(Expr::ScalarSubquery(plan(subquery)?)),
-            Expr::Exists(Exists { subquery, negated }) => {
-                Transformed::yes(Expr::Exists(Exists { subquery: plan(subquery)?, negated }))
+            Expr::ScalarSubquery(subquery) => {
+                Transformed::yes(Expr::ScalarSubquery(plan(subquery)?))
             }
-            Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+            Expr::Exists(Exists { subquery, negated }) => Transformed::yes(Expr::Exists(Exists {
+                subquery: plan(subquery)?,
+                negated,
+            })),
+            Expr::InSubquery(InSubquery {
+                expr,
+                subquery,
+                negated,
+            }) => {
                 let subquery = plan(subquery)?;
-                Transformed::yes(Expr::InSubquery(InSubquery { expr, subquery, negated }))
+                Transformed::yes(Expr::InSubquery(InSubquery {
+                    expr,
+                    subquery,
+                    negated,
+                }))
             }
-            Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
+            Expr::SetComparison(SetComparison {
+                expr,
+                subquery,
+                op,
+                quantifier,
+            }) => {
                 let subquery = plan(subquery)?;
-                Transformed::yes(Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }))
+                Transformed::yes(Expr::SetComparison(SetComparison {
+                    expr,
+                    subquery,
+                    op,
+                    quantifier,
+                }))
             }
             other => Transformed::no(other),
         })
@@ -360,7 +407,10 @@ struct Place {
 
 impl Place {
     fn new(input: LogicalPlan) -> Self {
-        Self { input, converted: false }
+        Self {
+            input,
+            converted: false,
+        }
     }
 
     /// An expression with columns for its subqueries.
@@ -383,7 +433,9 @@ impl Place {
                 self.replace_coalesce(call, guard)
             }
             // An uncorrelated scalar subquery runs once, as the engine has it.
-            Expr::ScalarSubquery(subquery) if subquery.outer_ref_columns.is_empty() && guard.is_none() => {
+            Expr::ScalarSubquery(subquery)
+                if subquery.outer_ref_columns.is_empty() && guard.is_none() =>
+            {
                 Ok(Expr::ScalarSubquery(subquery))
             }
             Expr::ScalarSubquery(subquery) => {
@@ -397,16 +449,27 @@ impl Place {
             Expr::Exists(Exists { subquery, negated }) => {
                 let plan = Arc::unwrap_or_clone(subquery.subquery);
                 let exists = self.apply(plan, Kind::Exists, guard, |plan, id, _| {
-                    LogicalPlanBuilder::from(plan).project(vec![Expr::Column(id.clone())])?.build()
+                    LogicalPlanBuilder::from(plan)
+                        .project(vec![Expr::Column(id.clone())])?
+                        .build()
                 })?;
                 Ok(if negated { !exists } else { exists })
             }
-            Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+            Expr::InSubquery(InSubquery {
+                expr,
+                subquery,
+                negated,
+            }) => {
                 let value = self.replace(*expr, guard)?;
                 let found = self.compare(value, Operator::Eq, subquery, Kind::Any, guard)?;
                 Ok(if negated { !found } else { found })
             }
-            Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
+            Expr::SetComparison(SetComparison {
+                expr,
+                subquery,
+                op,
+                quantifier,
+            }) => {
                 let value = self.replace(*expr, guard)?;
                 let kind = match quantifier {
                     SetQuantifier::Any => Kind::Any,
@@ -421,7 +484,11 @@ impl Place {
     }
 
     fn replace_case(&mut self, case: Case, guard: Option<&Expr>) -> Result<Expr> {
-        let Case { expr, when_then_expr, else_expr } = case;
+        let Case {
+            expr,
+            when_then_expr,
+            else_expr,
+        } = case;
         let operand = match expr {
             Some(operand) => Some(self.replace(*operand, guard)?),
             None => None,
@@ -440,9 +507,7 @@ impl Place {
             reached = Some(and(reached, holds.is_not_true()));
         }
         let otherwise = match else_expr {
-            Some(otherwise) => {
-                Some(Box::new(self.replace(*otherwise, reached.as_ref())?))
-            }
+            Some(otherwise) => Some(Box::new(self.replace(*otherwise, reached.as_ref())?)),
             None => None,
         };
         Ok(Expr::Case(Case {
@@ -460,7 +525,10 @@ impl Place {
             reached = Some(and(reached, arg.clone().is_null()));
             args.push(arg);
         }
-        Ok(Expr::ScalarFunction(ScalarFunction { func: call.func, args }))
+        Ok(Expr::ScalarFunction(ScalarFunction {
+            func: call.func,
+            args,
+        }))
     }
 
     /// `value op ANY (subquery)` or `ALL`: the subquery yields for each tuple the outcomes that may decide.
@@ -479,22 +547,31 @@ impl Place {
         let column = Column::new_unqualified(format!("__value_{}", field.name()));
         let reference = Expr::OuterReferenceColumn(field, column);
         let undecided = kind == Kind::All;
-        self.apply_with(plan, kind, guard, vec![(reference.clone(), value)], |plan, id, bind| {
-            let outcome =
-                Expr::BinaryExpr(BinaryExpr::new(Box::new(bind(reference)?), op, Box::new(element)));
-            let may_decide = if undecided {
-                outcome.clone().is_not_true()
-            } else if outcome.nullable(plan.schema())? {
-                outcome.clone().is_not_false()
-            } else {
-                // A plain equality, which the engine joins by.
-                outcome.clone()
-            };
-            LogicalPlanBuilder::from(plan)
-                .filter(may_decide)?
-                .project(vec![Expr::Column(id.clone()), outcome.alias("outcome")])?
-                .build()
-        })
+        self.apply_with(
+            plan,
+            kind,
+            guard,
+            vec![(reference.clone(), value)],
+            |plan, id, bind| {
+                let outcome = Expr::BinaryExpr(BinaryExpr::new(
+                    Box::new(bind(reference)?),
+                    op,
+                    Box::new(element),
+                ));
+                let may_decide = if undecided {
+                    outcome.clone().is_not_true()
+                } else if outcome.nullable(plan.schema())? {
+                    outcome.clone().is_not_false()
+                } else {
+                    // A plain equality, which the engine joins by.
+                    outcome.clone()
+                };
+                LogicalPlanBuilder::from(plan)
+                    .filter(may_decide)?
+                    .project(vec![Expr::Column(id.clone()), outcome.alias("outcome")])?
+                    .build()
+            },
+        )
     }
 
     fn apply(
@@ -553,7 +630,9 @@ impl Place {
             number: domain.number,
             name: name.clone(),
         })?;
-        self.input = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+        self.input = LogicalPlan::Extension(Extension {
+            node: Arc::new(node),
+        });
         self.converted = true;
         Ok(Expr::Column(Column::new_unqualified(name)))
     }
@@ -581,7 +660,11 @@ fn is_engines(condition: &Expr, schema: &DFSchema) -> Result<bool> {
     };
     match condition {
         Expr::Exists(Exists { subquery, .. }) => is_semi_join(subquery, schema),
-        Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+        Expr::InSubquery(InSubquery {
+            expr,
+            subquery,
+            negated,
+        }) => {
             // NOT IN with a correlation would need NULLs told apart for each tuple.
             Ok(!has_subquery(expr)?
                 && (!*negated || subquery.outer_ref_columns.is_empty())
@@ -597,13 +680,20 @@ fn is_engines(condition: &Expr, schema: &DFSchema) -> Result<bool> {
                             && (subquery.outer_ref_columns.is_empty()
                                 || is_aggregate_join(subquery, schema)?);
                     }
-                    Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::Case(_) => {
+                    Expr::Exists(_)
+                    | Expr::InSubquery(_)
+                    | Expr::SetComparison(_)
+                    | Expr::Case(_) => {
                         right = false;
                     }
                     Expr::ScalarFunction(call) if call.func.name() == "coalesce" => right = false,
                     _ => {}
                 }
-                Ok(if right { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+                Ok(if right {
+                    TreeNodeRecursion::Continue
+                } else {
+                    TreeNodeRecursion::Stop
+                })
             })?;
             Ok(right)
         }
@@ -612,13 +702,20 @@ fn is_engines(condition: &Expr, schema: &DFSchema) -> Result<bool> {
 
 /// EXISTS and IN whose references are in conditions that can be those of a semi-join.
 fn is_semi_join(subquery: &Subquery, schema: &DFSchema) -> Result<bool> {
-    Ok(subquery.outer_ref_columns.iter().all(|reference| is_of(reference, schema))
+    Ok(subquery
+        .outer_ref_columns
+        .iter()
+        .all(|reference| is_of(reference, schema))
         && (subquery.outer_ref_columns.is_empty() || is_plain(&subquery.subquery, |_| true)?))
 }
 
 /// An aggregate without groups over rows that equalities correlate: a join with the aggregate grouped by them.
 fn is_aggregate_join(subquery: &Subquery, schema: &DFSchema) -> Result<bool> {
-    if !subquery.outer_ref_columns.iter().all(|reference| is_of(reference, schema)) {
+    if !subquery
+        .outer_ref_columns
+        .iter()
+        .all(|reference| is_of(reference, schema))
+    {
         return Ok(false);
     }
     let mut plan = subquery.subquery.as_ref();
@@ -631,7 +728,8 @@ fn is_aggregate_join(subquery: &Subquery, schema: &DFSchema) -> Result<bool> {
                         // A factor on an aggregate that is NULL over no rows stays NULL.
                         matches!(
                             (binary.left.as_ref(), binary.right.as_ref()),
-                            (Expr::Literal(..), Expr::Column(_)) | (Expr::Column(_), Expr::Literal(..))
+                            (Expr::Literal(..), Expr::Column(_))
+                                | (Expr::Column(_), Expr::Literal(..))
                         )
                     }
                     _ => false,
@@ -645,14 +743,21 @@ fn is_aggregate_join(subquery: &Subquery, schema: &DFSchema) -> Result<bool> {
     let LogicalPlan::Aggregate(aggregate) = plan else {
         return Ok(false);
     };
-    let known = aggregate.aggr_expr.iter().all(|expr| match expr.clone().unalias() {
-        Expr::AggregateFunction(aggregate) => {
-            matches!(aggregate.func.name(), "min" | "max" | "sum" | "avg")
-        }
-        _ => false,
-    });
+    let known = aggregate
+        .aggr_expr
+        .iter()
+        .all(|expr| match expr.clone().unalias() {
+            Expr::AggregateFunction(aggregate) => {
+                matches!(aggregate.func.name(), "min" | "max" | "sum" | "avg")
+            }
+            _ => false,
+        });
     let equality = |condition: &Expr| match condition {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Eq,
+            right,
+        }) => {
             left.contains_outer() != right.contains_outer()
                 && (matches!(left.as_ref(), Expr::OuterReferenceColumn(..))
                     || matches!(right.as_ref(), Expr::OuterReferenceColumn(..)))
@@ -677,11 +782,16 @@ fn is_plain(plan: &LogicalPlan, allowed: impl Fn(&Expr) -> bool + Copy) -> Resul
             is_plain(&filter.input, allowed)?
         }
         LogicalPlan::Projection(projection) => {
-            !projection.expr.iter().any(Expr::contains_outer) && is_plain(&projection.input, allowed)?
+            !projection.expr.iter().any(Expr::contains_outer)
+                && is_plain(&projection.input, allowed)?
         }
         LogicalPlan::SubqueryAlias(alias) => is_plain(&alias.input, allowed)?,
         LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {
-            let own = join.on.iter().flat_map(|(left, right)| [left, right]).chain(&join.filter);
+            let own = join
+                .on
+                .iter()
+                .flat_map(|(left, right)| [left, right])
+                .chain(&join.filter);
             !own.into_iter().any(Expr::contains_outer)
                 && is_plain(&join.left, allowed)?
                 && is_plain(&join.right, allowed)?

@@ -28,11 +28,9 @@ pub(super) fn array_subquery(query: &mut Query) -> Result<Expr> {
     };
     if let SetExpr::Select(body) = query.body.as_mut() {
         if body.projection.len() != 1 {
-            return Err(Report::new(
-                Condition::Syntax,
-                "subquery must return only one column",
-            )
-            .into());
+            return Err(
+                Report::new(Condition::Syntax, "subquery must return only one column").into(),
+            );
         }
         for key in keys {
             if is_output(&key.expr, body.projection.first()) || body.distinct.is_some() {
@@ -66,7 +64,10 @@ pub(super) fn array_subquery(query: &mut Query) -> Result<Expr> {
         alias: quoted("array"),
     };
     let from = derived(query, false, quoted("array"), columns);
-    Ok(Expr::Subquery(Box::new(select(vec![projection], Some(from)))))
+    Ok(Expr::Subquery(Box::new(select(
+        vec![projection],
+        Some(from),
+    ))))
 }
 
 /// Whether a sort key is the one output column: by position, by name or by being the same expression.
@@ -117,12 +118,24 @@ pub(super) fn quantified(
         });
     }
     let name = if any { ANY } else { ALL };
-    Some(function(name, vec![take(left), text(&op.to_string()), take(inner)]))
+    Some(function(
+        name,
+        vec![take(left), text(&op.to_string()), take(inner)],
+    ))
 }
 
 /// `value LIKE ANY (patterns)`, with the operator that LIKE stands for. `NOT LIKE ANY` asks for one that does not match.
-pub(super) fn like_any(value: &mut Expr, patterns: &mut Expr, operator: &str, negated: bool) -> Expr {
-    let operator = if negated { format!("!{operator}") } else { operator.to_owned() };
+pub(super) fn like_any(
+    value: &mut Expr,
+    patterns: &mut Expr,
+    operator: &str,
+    negated: bool,
+) -> Expr {
+    let operator = if negated {
+        format!("!{operator}")
+    } else {
+        operator.to_owned()
+    };
     let patterns = match take(patterns) {
         // `LIKE ANY ('a%', 'b%')` is not PostgreSQL, but some tools write it.
         Expr::Tuple(items) => function("make_array", items),

@@ -91,7 +91,12 @@ impl Scopes {
 
     fn add_factor(&self, factor: &TableFactor, names: &mut Vec<Named>) {
         match factor {
-            TableFactor::Table { name, alias, args: None, .. } => {
+            TableFactor::Table {
+                name,
+                alias,
+                args: None,
+                ..
+            } => {
                 let Some(last) = name.0.last().and_then(ObjectNamePart::as_ident) else {
                     return;
                 };
@@ -101,7 +106,10 @@ impl Scopes {
                     relation: self.relation(name),
                 });
             }
-            TableFactor::NestedJoin { table_with_joins, alias: None } => {
+            TableFactor::NestedJoin {
+                table_with_joins,
+                alias: None,
+            } => {
                 self.add(table_with_joins, names);
             }
             TableFactor::Derived { alias, .. }
@@ -121,7 +129,12 @@ impl Scopes {
     fn relation(&self, name: &ObjectName) -> Option<String> {
         if let [ObjectNamePart::Identifier(only)] = name.0.as_slice() {
             let only = normalise(only);
-            if self.common_tables.iter().flatten().any(|table| *table == only) {
+            if self
+                .common_tables
+                .iter()
+                .flatten()
+                .any(|table| *table == only)
+            {
                 return None;
             }
         }

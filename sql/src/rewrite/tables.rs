@@ -15,7 +15,11 @@ use crate::relation::normalise;
 use crate::system;
 
 /// Functions that return a set in PostgreSQL and an array here.
-const SET_RETURNING: &[&str] = &["generate_series", "generate_subscripts", "pg_partition_ancestors"];
+const SET_RETURNING: &[&str] = &[
+    "generate_series",
+    "generate_subscripts",
+    "pg_partition_ancestors",
+];
 
 /// Functions that the engine itself takes in FROM, with constant arguments.
 const ENGINE_TABLE_FUNCTIONS: &[&str] = &["generate_series"];
@@ -129,14 +133,28 @@ fn call(
         return None;
     }
     if folded == "unnest" {
-        return Some(unnested(args, &folded, table_alias.as_ref(), with_ordinality));
+        return Some(unnested(
+            args,
+            &folded,
+            table_alias.as_ref(),
+            with_ordinality,
+        ));
     }
     if SET_RETURNING.contains(&folded.as_str()) {
         let array = function(&folded, args);
-        return Some(unnested(vec![array], &folded, table_alias.as_ref(), with_ordinality));
+        return Some(unnested(
+            vec![array],
+            &folded,
+            table_alias.as_ref(),
+            with_ordinality,
+        ));
     }
     if system::is_declared(&folded) || ROW_FUNCTIONS.contains(&folded.as_str()) {
-        return Some(one_row(function(&folded, args), &folded, table_alias.as_ref()));
+        return Some(one_row(
+            function(&folded, args),
+            &folded,
+            table_alias.as_ref(),
+        ));
     }
     None
 }
@@ -174,7 +192,10 @@ fn unnested(
     if with_ordinality && let Some(first) = expressions.first() {
         let given = table_alias.and_then(|given| given.columns.get(names.len()));
         names.push(given.map_or_else(|| quoted("ordinality"), |column| column.name.clone()));
-        expressions.push(function("generate_subscripts", vec![first.clone(), number(1)]));
+        expressions.push(function(
+            "generate_subscripts",
+            vec![first.clone(), number(1)],
+        ));
     }
     let projection = expressions
         .into_iter()
@@ -206,9 +227,15 @@ fn column_names(name: &str, table_alias: Option<&TableAlias>, count: usize) -> V
         Some(given) if count == 1 => given.name.clone(),
         _ => quoted(name),
     };
-    let given = table_alias.map(|given| given.columns.as_slice()).unwrap_or_default();
+    let given = table_alias
+        .map(|given| given.columns.as_slice())
+        .unwrap_or_default();
     (0..count)
-        .map(|at| given.get(at).map_or_else(|| default.clone(), |column| column.name.clone()))
+        .map(|at| {
+            given
+                .get(at)
+                .map_or_else(|| default.clone(), |column| column.name.clone())
+        })
         .collect()
 }
 

@@ -123,7 +123,12 @@ pub(super) fn select(projection: Vec<SelectItem>, from: Option<TableFactor>) -> 
 }
 
 /// `(query) AS name (columns)`, LATERAL if asked for.
-pub(super) fn derived(query: Query, lateral: bool, name: Ident, columns: Vec<Ident>) -> TableFactor {
+pub(super) fn derived(
+    query: Query,
+    lateral: bool,
+    name: Ident,
+    columns: Vec<Ident>,
+) -> TableFactor {
     TableFactor::Derived {
         lateral,
         subquery: Box::new(query),
@@ -134,7 +139,10 @@ pub(super) fn derived(query: Query, lateral: bool, name: Ident, columns: Vec<Ide
 
 /// `AS name (columns)`.
 pub(super) fn alias(name: Ident, columns: Vec<Ident>) -> TableAlias {
-    let column = |name| TableAliasColumnDef { name, data_type: None };
+    let column = |name| TableAliasColumnDef {
+        name,
+        data_type: None,
+    };
     TableAlias {
         explicit: true,
         name,
@@ -147,7 +155,10 @@ pub(super) fn alias(name: Ident, columns: Vec<Ident>) -> TableAlias {
 pub(super) fn is_literal(expr: &Expr) -> bool {
     match expr {
         Expr::Value(value) => !matches!(value.value, Value::Placeholder(_)),
-        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => is_literal(expr),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus | UnaryOperator::Plus,
+            expr,
+        } => is_literal(expr),
         Expr::Nested(expr) | Expr::Cast { expr, .. } => is_literal(expr),
         Expr::Interval(interval) => is_literal(&interval.value),
         Expr::TypedString(_) => true,

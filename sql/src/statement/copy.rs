@@ -117,7 +117,7 @@ fn check_options(options: &[CopyOption]) -> Result<()> {
     match format.as_deref() {
         Some("parquet") => Ok(()),
         Some(other) => Err(Report::new(
-            Condition::FeatureNotSupported,
+            Condition::InvalidParameter,
             format!("COPY format \"{other}\" not recognized"),
         )
         .hint("The format is parquet, as in (FORMAT parquet).")
@@ -186,7 +186,10 @@ impl CopyFrom {
             WriteTask {
                 transaction: transaction.clone(),
                 target,
-                label: format!("copy into {}.{} from {count} files", self.schema, self.table),
+                label: format!(
+                    "copy into {}.{} from {count} files",
+                    self.schema, self.table
+                ),
                 files: files.iter().map(ParquetFile::manifest).collect(),
             },
             input,
@@ -363,14 +366,7 @@ impl CopyFrom {
             };
             let given = stored(file, field.name(), field.data_type())?;
             if wider(column.data_type(), &given).as_ref() != Some(column.data_type()) {
-                return Err(mismatch(
-                    file,
-                    field.name(),
-                    &given,
-                    &name,
-                    column.data_type(),
-                )
-                .into());
+                return Err(mismatch(file, field.name(), &given, &name, column.data_type()).into());
             }
         }
         for wanted in &self.columns {
@@ -388,9 +384,7 @@ impl CopyFrom {
         let missing = table
             .into_iter()
             .flat_map(|table| &table.columns)
-            .find(|column| {
-                !column.nullable && file.schema.field_with_name(&column.name).is_err()
-            });
+            .find(|column| !column.nullable && file.schema.field_with_name(&column.name).is_err());
         if let Some(column) = missing {
             return Err(Report::new(
                 Condition::NotNullViolation,

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arrow::datatypes::FieldRef;
 use datafusion::common::TableReference;
 use datafusion::logical_expr::{Extension, LogicalPlan};
+use sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
 use sqlparser::ast::{
     AlterTableOperation, ColumnDef as SqlColumn, ColumnOption, CommentObject, CreateTable,
     CreateView, ObjectName, ObjectType, RenameTableNameKind, SchemaName, Statement,
 };
-use sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
 use tributary_catalog::{
     ColumnDef, CommentOn, RelationKind, Snapshot, Transaction, TypeModifier, ViewDef,
 };
@@ -325,7 +325,13 @@ fn check_create_table(create: &CreateTable) -> Result<()> {
 fn create_table(planner: &Planner, create: &CreateTable) -> Result<Plan> {
     check_create_table(create)?;
     let (schema, name) = creation_name(planner, &create.name)?;
-    if let Some(skip) = existing(planner, &schema, &name, create.if_not_exists, "CREATE TABLE")? {
+    if let Some(skip) = existing(
+        planner,
+        &schema,
+        &name,
+        create.if_not_exists,
+        "CREATE TABLE",
+    )? {
         return Ok(skip);
     }
     column_names(create.columns.iter().map(|column| &column.name))?;
@@ -431,7 +437,12 @@ pub fn create_table_as(
 /// Refuses result columns that would have the same name in a table or view.
 fn refuse_repeated(plan: &LogicalPlan) -> Result<()> {
     let mut names = BTreeSet::new();
-    for name in output_names(plan.schema().fields().iter().map(|field| field.name().as_str())) {
+    for name in output_names(
+        plan.schema()
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str()),
+    ) {
         if !names.insert(name.clone()) {
             return Err(Report::new(
                 Condition::DuplicateColumn,
@@ -525,7 +536,11 @@ fn create_view(planner: &Planner, create: &CreateView) -> Result<Plan> {
     };
     qualify::qualify(planner, &mut query)?;
     let itself = (schema.clone(), name.clone());
-    if reads(planner.snapshot(), &Statement::Query(query.clone()), &itself)? {
+    if reads(
+        planner.snapshot(),
+        &Statement::Query(query.clone()),
+        &itself,
+    )? {
         return Err(Report::new(
             Condition::WrongObjectType,
             format!("view \"{name}\" would read itself"),
@@ -537,7 +552,12 @@ fn create_view(planner: &Planner, create: &CreateView) -> Result<Plan> {
         name,
         view: ViewDef {
             sql: query.to_string(),
-            dialect: if uses_functions { "tributary" } else { "postgres" }.to_owned(),
+            dialect: if uses_functions {
+                "tributary"
+            } else {
+                "postgres"
+            }
+            .to_owned(),
             column_aliases,
         },
         or_replace: create.or_replace,
@@ -638,12 +658,14 @@ fn drop(
                             .keys()
                             .map(|relation| (name.clone(), relation.clone())),
                     );
+                    let described = schema
+                        .relations
+                        .values()
+                        .map(|relation| format!("{} {name}.{}", relation.kind(), relation.name()));
                     if !cascade && !schema.relations.is_empty() {
-                        return Err(depended(
-                            &format!("schema {name}"),
-                            schema.relations.keys().map(|relation| format!("{name}.{relation}")),
-                        ));
+                        return Err(depended(&format!("schema {name}"), described));
                     }
+                    notices.extend(described.map(|object| format!("drop cascades to {object}")));
                     schemas.push(name);
                 }
                 None if if_exists => {
@@ -741,7 +763,7 @@ fn depended(what: &str, by: impl Iterator<Item = String>) -> crate::error::Error
         format!("cannot drop {what} because other objects depend on it"),
     )
     .detail(
-        by.map(|object| format!("{object} depends on it."))
+        by.map(|object| format!("{object} depends on {what}"))
             .collect::<Vec<_>>()
             .join("\n"),
     )
@@ -776,7 +798,10 @@ fn rename(
     if let Some((view_schema, view)) = dependents(planner.snapshot(), &itself)?.into_iter().next() {
         return Err(Report::new(
             Condition::DependentObjects,
-            format!("cannot rename {} because view {view_schema}.{view} reads it", relation.name()),
+            format!(
+                "cannot rename {} because view {view_schema}.{view} reads it",
+                relation.name()
+            ),
         )
         .hint("Drop the view first and make it again afterwards.")
         .into());
@@ -804,9 +829,7 @@ fn comment_on(
 ) -> Result<Plan> {
     let relation_of = |found: &TableReference| -> Result<(String, RelationKind, String)> {
         match planner.find(found)? {
-            Some((schema, relation)) => {
-                Ok((schema, relation.kind(), relation.name().to_owned()))
-            }
+            Some((schema, relation)) => Ok((schema, relation.kind(), relation.name().to_owned())),
             None => Err(planner.undefined(found).into()),
         }
     };
@@ -833,9 +856,7 @@ fn comment_on(
                 .and_then(|part| part.as_ident().map(normalise))
                 .ok_or_else(|| Report::new(Condition::Syntax, "column name must be qualified"))?;
             if parts.is_empty() {
-                return Err(
-                    Report::new(Condition::Syntax, "column name must be qualified").into(),
-                );
+                return Err(Report::new(Condition::Syntax, "column name must be qualified").into());
             }
             let (schema, kind, name) = relation_of(&reference(&ObjectName(parts))?)?;
             (schema, Some((kind, name)), Some(column))
@@ -843,7 +864,9 @@ fn comment_on(
         other => return Err(Report::unsupported(format!("COMMENT ON {other}")).into()),
     };
     if let (Some((RelationKind::View, view)), Some(_)) = (&relation, &column) {
-        return Err(Report::unsupported(format!("a comment on a column of view \"{view}\"")).into());
+        return Err(
+            Report::unsupported(format!("a comment on a column of view \"{view}\"")).into(),
+        );
     }
     Ok(Plan::Define(Definition::Comment {
         schema,

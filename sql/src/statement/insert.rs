@@ -234,7 +234,9 @@ pub fn assigned(
         };
         projection.push(expr.alias(&column.name));
     }
-    Ok(LogicalPlanBuilder::from(input).project(projection)?.build()?)
+    Ok(LogicalPlanBuilder::from(input)
+        .project(projection)?
+        .build()?)
 }
 
 /// A cast as PostgreSQL makes it on assignment: fractions are rounded, not cut off.

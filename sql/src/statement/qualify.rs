@@ -36,7 +36,8 @@ pub fn relations_of(statement: &Statement) -> Vec<(String, String)> {
             if let Ok(reference) = reference(name)
                 && let Some(schema) = reference.schema()
             {
-                self.0.push((schema.to_owned(), reference.table().to_owned()));
+                self.0
+                    .push((schema.to_owned(), reference.table().to_owned()));
             }
             ControlFlow::Continue(())
         }

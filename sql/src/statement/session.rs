@@ -223,7 +223,10 @@ fn syntax(what: &dyn std::fmt::Display) -> Report {
 }
 
 fn show_name(variable: &[Ident]) -> String {
-    let words: Vec<String> = variable.iter().map(|ident| ident.value.to_lowercase()).collect();
+    let words: Vec<String> = variable
+        .iter()
+        .map(|ident| ident.value.to_lowercase())
+        .collect();
     match words.join(" ").as_str() {
         "time zone" => "timezone".to_owned(),
         "transaction isolation level" => "transaction_isolation".to_owned(),

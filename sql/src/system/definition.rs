@@ -158,7 +158,11 @@ mod tests {
         let columns: usize = list
             .lines()
             .filter(|line| line.starts_with(' '))
-            .map(|line| line.split(',').filter(|part| !part.trim().is_empty()).count())
+            .map(|line| {
+                line.split(',')
+                    .filter(|part| !part.trim().is_empty())
+                    .count()
+            })
             .sum();
         let read: usize = all().iter().map(|d| d.columns.len()).sum();
         assert_eq!(read, columns);
@@ -174,7 +178,11 @@ mod tests {
                 definition.schema,
                 definition.name
             );
-            for (column, field) in definition.columns.iter().zip(definition.arrow_schema.fields()) {
+            for (column, field) in definition
+                .columns
+                .iter()
+                .zip(definition.arrow_schema.fields())
+            {
                 assert_eq!(pgtype::of_field(field), column.pg_type);
             }
         }
@@ -185,7 +193,10 @@ mod tests {
         let oids: HashSet<u32> = all().iter().map(|d| d.oid).collect();
         assert_eq!(oids.len(), all().len());
         for (schema, name, _) in VIEWS {
-            assert!(find(schema, name).is_some_and(|d| d.kind == 'v'), "{schema}.{name}");
+            assert!(
+                find(schema, name).is_some_and(|d| d.kind == 'v'),
+                "{schema}.{name}"
+            );
         }
     }
 }

@@ -226,7 +226,10 @@ fn accept_one(wanted: &'static PgType, given: &DataType) -> Option<(u32, DataTyp
         return Some((0, given.clone()));
     }
     let data_type = pgtype::data_type_of(wanted.oid)?;
-    let is_text = matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let is_text = matches!(
+        given,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    );
     let fit = match given {
         _ if *given == data_type => 4,
         // `name` before `oid` for a text, as PostgreSQL does for a literal of no type.

@@ -2,14 +2,11 @@
 
 /// `name` as it must be written in SQL: in double quotes unless it is a plain lower-case name and no keyword.
 pub fn quote_ident(name: &str) -> String {
-    let plain = name
-        .bytes()
-        .enumerate()
-        .all(|(at, byte)| match byte {
-            b'a'..=b'z' | b'_' => true,
-            b'0'..=b'9' | b'$' => at > 0,
-            _ => false,
-        });
+    let plain = name.bytes().enumerate().all(|(at, byte)| match byte {
+        b'a'..=b'z' | b'_' => true,
+        b'0'..=b'9' | b'$' => at > 0,
+        _ => false,
+    });
     // PostgreSQL never leaves a dollar sign bare here, although it would be read.
     if plain && !name.is_empty() && !name.contains('$') && KEYWORDS.binary_search(&name).is_err() {
         name.to_owned()
@@ -120,7 +117,10 @@ mod tests {
     #[test]
     fn reads_names() {
         let parts = |text| split_name(text);
-        assert_eq!(parts("Web.Events"), Some(vec!["web".into(), "events".into()]));
+        assert_eq!(
+            parts("Web.Events"),
+            Some(vec!["web".into(), "events".into()])
+        );
         assert_eq!(parts("\"A.b\" . c"), Some(vec!["A.b".into(), "c".into()]));
         assert_eq!(parts("\"a\"\"b\""), Some(vec!["a\"b".into()]));
         assert_eq!(parts("a b"), None);

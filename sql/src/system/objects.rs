@@ -13,9 +13,9 @@ use std::sync::{Arc, OnceLock};
 use tributary_catalog::{Relation, Table, View};
 use tributary_udfs::function::{Parameter, ParameterType};
 
+use super::SystemEnv;
 use super::definition::{self, Definition};
 use super::names::{quote_ident, split_name};
-use super::SystemEnv;
 use crate::pgtype::{self, PgType};
 
 /// `pg_namespace.oid` of `pg_catalog`.
@@ -226,7 +226,9 @@ impl Objects {
 
     /// The name of a schema.
     pub fn namespace_name(&self, oid: u32) -> Option<&str> {
-        self.namespaces.get(&oid).map(|namespace| namespace.name.as_str())
+        self.namespaces
+            .get(&oid)
+            .map(|namespace| namespace.name.as_str())
     }
 
     /// The relation that a possibly qualified name stands for.
@@ -391,7 +393,10 @@ impl FunctionObject {
                 Some(name) => name.to_owned(),
                 None => pgtype::format_type(argument.type_oid, None),
             };
-            let name = argument.name.map(|name| format!("{name} ")).unwrap_or_default();
+            let name = argument
+                .name
+                .map(|name| format!("{name} "))
+                .unwrap_or_default();
             match &argument.default {
                 Some(default) if with_defaults => format!("{name}{type_name} DEFAULT {default}"),
                 _ => format!("{name}{type_name}"),
@@ -486,7 +491,11 @@ fn builtin_functions() -> impl Iterator<Item = FunctionObject> {
             returns_set,
             result: result.oid,
             arguments,
-            result_text: if returns_set { format!("SETOF {result_text}") } else { result_text },
+            result_text: if returns_set {
+                format!("SETOF {result_text}")
+            } else {
+                result_text
+            },
             comment: None,
         })
     })

@@ -9,7 +9,9 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType,
+};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::SystemEnv;
@@ -67,20 +69,22 @@ impl TableProvider for SystemTable {
             .filter_map(wanted_relations)
             .reduce(|left, right| left.intersection(&right).copied().collect());
         let batch = tables::rows(self.definition, &self.env, wanted.as_ref())?;
-        let source = MemorySourceConfig::try_new_exec(
-            &[vec![batch]],
-            self.schema(),
-            projection.cloned(),
-        )?;
+        let source =
+            MemorySourceConfig::try_new_exec(&[vec![batch]], self.schema(), projection.cloned())?;
         Ok(source)
     }
 }
 
 /// The relations that `attrelid = ...` asks for; `None` for any other filter.
 fn wanted_relations(filter: &Expr) -> Option<HashSet<u32>> {
-    let is_relation = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == "attrelid");
+    let is_relation =
+        |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == "attrelid");
     match filter {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Eq,
+            right,
+        }) => {
             let literal = if is_relation(left) {
                 right
             } else if is_relation(right) {

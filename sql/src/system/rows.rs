@@ -230,7 +230,10 @@ impl Column {
                 builder.append_value(in_range(value, field)?);
             }
             (Self::UInt32(builder), Value::Null) => builder.append_null(),
-            #[expect(clippy::cast_possible_truncation, reason = "estimates such as reltuples")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "estimates such as reltuples"
+            )]
             (Self::Float32(builder), Value::Float(value)) => builder.append_value(value as f32),
             (Self::Float32(builder), Value::Null) => builder.append_null(),
             (Self::Float64(builder), Value::Float(value)) => builder.append_value(value),

@@ -90,24 +90,45 @@ fn relations(rows: &mut Rows, objects: &Objects, env: &Arc<SystemEnv>) -> Result
         let (row_count, bytes) = relation.size();
         let pages = i32::try_from(bytes.div_ceil(BLOCK_BYTES)).unwrap_or(i32::MAX);
         #[expect(clippy::cast_precision_loss, reason = "reltuples is an estimate")]
-        let tuples = if is_table && !relation.is_system() { row_count as f64 } else { -1.0 };
+        let tuples = if is_table && !relation.is_system() {
+            row_count as f64
+        } else {
+            -1.0
+        };
         let columns = relation.columns(env).len();
         rows.push([
             ("oid", relation.oid.into()),
             ("relname", relation.name.as_str().into()),
             ("relnamespace", relation.namespace.into()),
             ("relowner", owner(env).into()),
-            ("relam", if is_table { TABLE_ACCESS_METHOD } else { 0 }.into()),
-            ("relfilenode", if is_table { relation.oid } else { 0 }.into()),
+            (
+                "relam",
+                if is_table { TABLE_ACCESS_METHOD } else { 0 }.into(),
+            ),
+            (
+                "relfilenode",
+                if is_table { relation.oid } else { 0 }.into(),
+            ),
             ("relpages", pages.into()),
             ("reltuples", tuples.into()),
             ("relallvisible", pages.into()),
             ("relpersistence", 'p'.into()),
             ("relkind", relation.kind().into()),
-            ("relnatts", i64::try_from(columns).unwrap_or(i64::MAX).into()),
+            (
+                "relnatts",
+                i64::try_from(columns).unwrap_or(i64::MAX).into(),
+            ),
             ("relhasrules", (!is_table).into()),
             ("relispopulated", true.into()),
-            ("relreplident", if is_table && !relation.is_system() { 'd' } else { 'n' }.into()),
+            (
+                "relreplident",
+                if is_table && !relation.is_system() {
+                    'd'
+                } else {
+                    'n'
+                }
+                .into(),
+            ),
         ])?;
     }
     Ok(())
@@ -142,7 +163,10 @@ fn attributes(
                 ("attnotnull", column.not_null.into()),
                 ("atthasdef", column.default.is_some().into()),
                 ("attislocal", true.into()),
-                ("attcollation", collation(relation, pg_type.collation).into()),
+                (
+                    "attcollation",
+                    collation(relation, pg_type.collation).into(),
+                ),
             ])?;
         }
     }
@@ -151,7 +175,11 @@ fn attributes(
 
 /// Columns of system tables compare by bytes (`C`), as in PostgreSQL.
 fn collation(relation: &RelationObject, of_type: u32) -> u32 {
-    if relation.is_system() && of_type != 0 { 950 } else { of_type }
+    if relation.is_system() && of_type != 0 {
+        950
+    } else {
+        of_type
+    }
 }
 
 fn defaults(rows: &mut Rows, objects: &Objects, env: &Arc<SystemEnv>) -> Result<()> {
@@ -213,9 +241,19 @@ fn types(rows: &mut Rows, objects: &Objects, env: &SystemEnv) -> Result<()> {
 
 fn functions(rows: &mut Rows, objects: &Objects, env: &SystemEnv) -> Result<()> {
     for function in objects.functions.values() {
-        let types = || function.arguments.iter().map(|a| i64::from(a.type_oid)).collect();
+        let types = || {
+            function
+                .arguments
+                .iter()
+                .map(|a| i64::from(a.type_oid))
+                .collect()
+        };
         let count = i64::try_from(function.arguments.len()).unwrap_or(i64::MAX);
-        let with_default = function.arguments.iter().filter(|a| a.default.is_some()).count();
+        let with_default = function
+            .arguments
+            .iter()
+            .filter(|a| a.default.is_some())
+            .count();
         let names: Option<Vec<String>> = function
             .arguments
             .iter()
@@ -233,14 +271,20 @@ fn functions(rows: &mut Rows, objects: &Objects, env: &SystemEnv) -> Result<()> 
             ("proowner", owner(env).into()),
             ("prolang", INTERNAL_LANGUAGE.into()),
             ("procost", Value::Float(1.0)),
-            ("prorows", Value::Float(if function.returns_set { 1000.0 } else { 0.0 })),
+            (
+                "prorows",
+                Value::Float(if function.returns_set { 1000.0 } else { 0.0 }),
+            ),
             ("prokind", function.kind.into()),
             ("proisstrict", function.strict.into()),
             ("proretset", function.returns_set.into()),
             ("provolatile", function.volatility.into()),
             ("proparallel", 's'.into()),
             ("pronargs", count.into()),
-            ("pronargdefaults", i64::try_from(with_default).unwrap_or(i64::MAX).into()),
+            (
+                "pronargdefaults",
+                i64::try_from(with_default).unwrap_or(i64::MAX).into(),
+            ),
             ("prorettype", function.result.into()),
             ("proargtypes", Value::Ints(types())),
             (
@@ -252,7 +296,11 @@ fn functions(rows: &mut Rows, objects: &Objects, env: &SystemEnv) -> Result<()> 
             ),
             (
                 "proargdefaults",
-                if defaults.is_empty() { Value::Null } else { defaults.join(", ").into() },
+                if defaults.is_empty() {
+                    Value::Null
+                } else {
+                    defaults.join(", ").into()
+                },
             ),
             ("prosrc", function.name.as_str().into()),
         ])?;
@@ -371,7 +419,11 @@ fn descriptions(rows: &mut Rows, objects: &Objects, env: &Arc<SystemEnv>) -> Res
             push(relation.oid, class::RELATION, 0, comment)?;
         }
         // Only tables have comments on columns, so that no view is planned for this.
-        let columns = if relation.kind() == 'r' { relation.columns(env) } else { &[] };
+        let columns = if relation.kind() == 'r' {
+            relation.columns(env)
+        } else {
+            &[]
+        };
         for (number, column) in (1_u32..).zip(columns) {
             if let Some(comment) = &column.comment {
                 push(relation.oid, class::RELATION, number, comment)?;
@@ -399,7 +451,13 @@ fn settings(rows: &mut Rows, env: &SystemEnv) -> Result<()> {
             ("source", setting.source.as_str().into()),
             ("min_val", setting.min_value.clone().into()),
             ("max_val", setting.max_value.clone().into()),
-            ("enumvals", setting.enum_values.clone().map_or(Value::Null, Value::Texts)),
+            (
+                "enumvals",
+                setting
+                    .enum_values
+                    .clone()
+                    .map_or(Value::Null, Value::Texts),
+            ),
             ("boot_val", setting.boot_value.clone().into()),
             ("reset_val", setting.reset_value.clone().into()),
             ("pending_restart", false.into()),
@@ -418,10 +476,15 @@ fn activity(rows: &mut Rows, env: &SystemEnv) -> Result<()> {
             ("usesysid", super::objects::role_oid(&session.user).into()),
             ("usename", session.user.as_str().into()),
             ("application_name", session.application_name.as_str().into()),
-            ("client_addr", session.client.map(|client| client.ip().to_string()).into()),
+            (
+                "client_addr",
+                session.client.map(|client| client.ip().to_string()).into(),
+            ),
             (
                 "client_port",
-                session.client.map_or(Value::Int(-1), |client| i32::from(client.port()).into()),
+                session
+                    .client
+                    .map_or(Value::Int(-1), |client| i32::from(client.port()).into()),
             ),
             ("backend_start", Value::Time(session.connected_at)),
             ("xact_start", time(session.transaction_started_at)),

@@ -1,25 +1,23 @@
 //! A small warehouse to ask questions of, and the questions clients ask.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::context::SessionContext;
-use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::collect;
-use datafusion::prelude::SessionConfig;
 use tempfile::TempDir;
 use tributary_catalog::{ColumnDef, CommentOn, TypeModifier, View, ViewDef, Warehouse};
+use tributary_udfs::run::Compute;
 
 use super::{Role, Setting, SystemEnv, ViewColumns};
+use crate::engine::session_state;
 use crate::parse::parse;
 use crate::pgtype;
 use crate::planner::Planner;
-use crate::rewrite;
+use crate::rewrite::present;
 
 /// A warehouse with a table of every kind of column, a second schema and a view.
 pub(crate) struct Fixture {
@@ -27,7 +25,6 @@ pub(crate) struct Fixture {
     state: Arc<SessionState>,
     warehouse: Warehouse,
     env: Arc<SystemEnv>,
-    functions: Arc<HashMap<String, Arc<ScalarUDF>>>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -42,28 +39,31 @@ impl Fixture {
     /// The warehouse as the superuser `owner` sees it with the default search path.
     pub fn new() -> Self {
         let directory = TempDir::new().unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .build()
+            .unwrap();
         let warehouse = runtime.block_on(warehouse(&directory.path().join("w")));
-        let mut config = SessionConfig::new().with_target_partitions(2);
-        config.options_mut().execution.time_zone = Some("UTC".to_owned());
-        config.options_mut().optimizer.skip_failed_rules = false;
-        let mut expr_planners = SessionStateDefaults::default_expr_planners();
-        expr_planners.insert(0, rewrite::expr_planner());
-        let state = SessionStateBuilder::new()
-            .with_config(config)
-            .with_default_features()
-            .with_expr_planners(expr_planners)
-            .build();
-        let state = Arc::new(state);
-        let views = Views { state: Arc::clone(&state), warehouse: warehouse.clone() };
+        let compute = Arc::new(Compute::new(2).unwrap());
+        let state = Arc::new(session_state(Arc::default(), compute, 2));
+        let views = Views {
+            state: Arc::clone(&state),
+            warehouse: warehouse.clone(),
+        };
         let env = Arc::new(SystemEnv {
             snapshot: warehouse.snapshot().unwrap(),
-            roles: Arc::new(vec![role("owner", true, &[]), role("ann", false, &["owner"])]),
+            roles: Arc::new(vec![
+                role("owner", true, &[]),
+                role("ann", false, &["owner"]),
+            ]),
             user: "owner".to_owned(),
             session_user: "owner".to_owned(),
             database: "tributary".to_owned(),
             search_path: vec!["public".to_owned()],
-            settings: Arc::new(vec![setting("server_version", "15.0"), setting("work_mem", "4096")]),
+            settings: Arc::new(vec![
+                setting("server_version", "15.0"),
+                setting("work_mem", "4096"),
+            ]),
             sessions: Arc::default(),
             backend_pid: 42,
             version: "PostgreSQL 15.0 (Tributary)".to_owned(),
@@ -73,8 +73,13 @@ impl Fixture {
             view_columns: Arc::new(views),
             objects: super::ObjectCache::default(),
         });
-        let functions = functions(&env);
-        Self { _directory: directory, state, warehouse, env, functions, runtime }
+        Self {
+            _directory: directory,
+            state,
+            warehouse,
+            env,
+            runtime,
+        }
     }
 
     /// Runs one statement.
@@ -84,16 +89,20 @@ impl Fixture {
 
     /// The rows of one statement that must succeed.
     pub fn rows(&self, sql: &str) -> Vec<String> {
-        self.ask(sql).unwrap_or_else(|error| unreachable!("{sql}: {error}")).rows
+        self.ask(sql)
+            .unwrap_or_else(|error| unreachable!("{sql}: {error}"))
+            .rows
     }
 
     async fn run(&self, sql: &str) -> Result<Answer, String> {
-        let statement = parse(sql).map_err(|error| error.to_string())?.remove(0).statement;
+        let statement = parse(sql)
+            .map_err(|error| error.to_string())?
+            .remove(0)
+            .statement;
         let planner = planner(&self.state, &self.warehouse, &self.env);
         let plan = planner
             .plan(statement, &[])
-            .and_then(|plan| rewrite::convert(plan, &self.functions))
-            .and_then(|plan| rewrite::present(plan, &self.functions))
+            .and_then(|plan| present(plan, planner.functions()))
             .map_err(|error| error.to_string())?;
         let columns = plan
             .schema()
@@ -102,9 +111,14 @@ impl Fixture {
             .map(|field| (field.name().clone(), pgtype::of_field(field).name))
             .collect();
         let state = SessionState::clone(&self.state);
-        let plan = state.create_physical_plan(&plan).await.map_err(|error| error.to_string())?;
+        let plan = state
+            .create_physical_plan(&plan)
+            .await
+            .map_err(|error| error.to_string())?;
         let context = SessionContext::new_with_state(state).task_ctx();
-        let batches = collect(plan, context).await.map_err(|error| error.to_string())?;
+        let batches = collect(plan, context)
+            .await
+            .map_err(|error| error.to_string())?;
         let mut rows = Vec::new();
         let options = FormatOptions::default();
         for batch in batches {
@@ -128,10 +142,16 @@ async fn warehouse(directory: &Path) -> Warehouse {
     transaction.create_schema("web").unwrap();
     let timestamp = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let columns = [
-        ColumnDef { nullable: false, ..ColumnDef::new("customer_id", DataType::Int64) },
+        ColumnDef {
+            nullable: false,
+            ..ColumnDef::new("customer_id", DataType::Int64)
+        },
         ColumnDef::new("name", DataType::Utf8),
         ColumnDef {
-            type_modifier: Some(TypeModifier { type_name: "varchar".to_owned(), modifier: 24 }),
+            type_modifier: Some(TypeModifier {
+                type_name: "varchar".to_owned(),
+                modifier: 24,
+            }),
             ..ColumnDef::new("country", DataType::Utf8)
         },
         ColumnDef {
@@ -141,7 +161,9 @@ async fn warehouse(directory: &Path) -> Warehouse {
         ColumnDef::new("created_at", timestamp),
         ColumnDef::new("tags", DataType::new_list(DataType::Utf8, true)),
     ];
-    transaction.create_table("public", "customers", &columns).unwrap();
+    transaction
+        .create_table("public", "customers", &columns)
+        .unwrap();
     let columns = [
         ColumnDef::new("event_id", DataType::Int64),
         ColumnDef::new("customer_id", DataType::Int64),
@@ -153,12 +175,20 @@ async fn warehouse(directory: &Path) -> Warehouse {
         dialect: "postgres".to_owned(),
         column_aliases: Vec::new(),
     };
-    transaction.create_view("public", "vip", view, false).unwrap();
     transaction
-        .set_comment(CommentOn::Table("public", "customers"), Some("People who buy"))
+        .create_view("public", "vip", view, false)
         .unwrap();
     transaction
-        .set_comment(CommentOn::Column("public", "customers", "name"), Some("Full name"))
+        .set_comment(
+            CommentOn::Table("public", "customers"),
+            Some("People who buy"),
+        )
+        .unwrap();
+    transaction
+        .set_comment(
+            CommentOn::Column("public", "customers", "name"),
+            Some("Full name"),
+        )
         .unwrap();
     transaction.commit().await.unwrap();
     warehouse
@@ -171,7 +201,10 @@ fn role(name: &str, superuser: bool, member_of: &[&str]) -> Role {
         login: true,
         create_role: superuser,
         connection_limit: -1,
-        member_of: member_of.iter().map(|group| ((*group).to_owned(), false)).collect(),
+        member_of: member_of
+            .iter()
+            .map(|group| ((*group).to_owned(), false))
+            .collect(),
     }
 }
 
@@ -193,18 +226,14 @@ fn setting(name: &str, value: &str) -> Setting {
     }
 }
 
-fn functions(env: &Arc<SystemEnv>) -> Arc<HashMap<String, Arc<ScalarUDF>>> {
-    let functions = super::functions(env).into_iter();
-    Arc::new(functions.map(|function| (function.name().to_owned(), function)).collect())
-}
-
 fn planner(state: &Arc<SessionState>, warehouse: &Warehouse, env: &Arc<SystemEnv>) -> Planner {
+    let functions = super::functions(env).into_iter();
     Planner::new(
         Arc::clone(state),
         warehouse.clone(),
         Arc::clone(&env.snapshot),
         Arc::clone(env),
-        functions(env),
+        Arc::new(functions.map(|f| (f.name().to_owned(), f)).collect()),
     )
 }
 
@@ -217,22 +246,54 @@ struct Views {
 impl ViewColumns for Views {
     fn columns(&self, env: &Arc<SystemEnv>, view: &View) -> Option<SchemaRef> {
         let statement = parse(&view.sql).ok()?.pop()?.statement;
-        let plan = planner(&self.state, &self.warehouse, env).plan(statement, &[]).ok()?;
+        let plan = planner(&self.state, &self.warehouse, env)
+            .plan(statement, &[])
+            .ok()?;
         Some(Arc::new(Schema::clone(plan.schema().as_arrow())))
     }
 }
 
 #[test]
 fn explore() {
-    let Ok(path) = std::env::var("PGCAT_SQL") else { return };
+    let Ok(path) = std::env::var("PGCAT_SQL") else {
+        return;
+    };
     let fixture = Fixture::new();
+    let mut names: Vec<String> = fixture
+        .state
+        .scalar_functions()
+        .keys()
+        .chain(fixture.state.aggregate_functions().keys())
+        .chain(fixture.state.window_functions().keys())
+        .cloned()
+        .collect();
+    names.extend(
+        super::functions(&fixture.env)
+            .iter()
+            .map(|f| f.name().to_owned()),
+    );
+    names.sort();
+    std::fs::write("/tmp/pgcat/names.txt", names.join("\n")).unwrap();
     let text = std::fs::read_to_string(path).unwrap();
     let (mut ok, mut bad) = (0, 0);
     let mut out = String::new();
     for one in text.split("\n;;\n").filter(|one| !one.trim().is_empty()) {
         match fixture.ask(one) {
-            Ok(answer) => { ok += 1; if std::env::var("QUIET").is_err() { out += &format!("---- {}\n{:?}\n{}\n\n", one.trim(), answer.columns, answer.rows.join("\n")); } }
-            Err(e) => { bad += 1; out += &format!("---- {}\n!!!! {e}\n\n", one.trim()); }
+            Ok(answer) => {
+                ok += 1;
+                if std::env::var("QUIET").is_err() {
+                    out += &format!(
+                        "---- {}\n{:?}\n{}\n\n",
+                        one.trim(),
+                        answer.columns,
+                        answer.rows.join("\n")
+                    );
+                }
+            }
+            Err(e) => {
+                bad += 1;
+                out += &format!("---- {}\n!!!! {e}\n\n", one.trim());
+            }
         }
     }
     std::fs::write("/tmp/pgcat/out.txt", format!("{out}\nok {ok} bad {bad}\n")).unwrap();

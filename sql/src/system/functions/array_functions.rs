@@ -34,13 +34,31 @@ pub(crate) const ARRAY_OR_EMPTY: &str = "array_or_empty";
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     let stable = || Signature::user_defined(Volatility::Immutable);
     [
-        ScalarUDF::new_from_impl(Quantified { any: true, signature: stable() }),
-        ScalarUDF::new_from_impl(Quantified { any: false, signature: stable() }),
-        ScalarUDF::new_from_impl(ArrayOrEmpty { signature: Signature::any(1, Volatility::Immutable) }),
-        ScalarUDF::new_from_impl(Bound { upper: true, signature: stable() }),
-        ScalarUDF::new_from_impl(Bound { upper: false, signature: stable() }),
-        ScalarUDF::new_from_impl(GenerateSubscripts { signature: stable() }),
-        ScalarUDF::new_from_impl(TypeOf { signature: Signature::any(1, Volatility::Stable) }),
+        ScalarUDF::new_from_impl(Quantified {
+            any: true,
+            signature: stable(),
+        }),
+        ScalarUDF::new_from_impl(Quantified {
+            any: false,
+            signature: stable(),
+        }),
+        ScalarUDF::new_from_impl(ArrayOrEmpty {
+            signature: Signature::any(1, Volatility::Immutable),
+        }),
+        ScalarUDF::new_from_impl(Bound {
+            upper: true,
+            signature: stable(),
+        }),
+        ScalarUDF::new_from_impl(Bound {
+            upper: false,
+            signature: stable(),
+        }),
+        ScalarUDF::new_from_impl(GenerateSubscripts {
+            signature: stable(),
+        }),
+        ScalarUDF::new_from_impl(TypeOf {
+            signature: Signature::any(1, Volatility::Stable),
+        }),
     ]
     .into_iter()
     .map(Arc::new)
@@ -109,8 +127,14 @@ impl ScalarUDFImpl for Quantified {
             )
             .into());
         };
-        let item = Field::clone(item).with_data_type(common.clone()).with_nullable(true);
-        Ok(vec![common, operator.clone(), DataType::List(Arc::new(item))])
+        let item = Field::clone(item)
+            .with_data_type(common.clone())
+            .with_nullable(true);
+        Ok(vec![
+            common,
+            operator.clone(),
+            DataType::List(Arc::new(item)),
+        ])
     }
 
     fn return_type(&self, _given: &[DataType]) -> Result<DataType> {
@@ -119,8 +143,11 @@ impl ScalarUDFImpl for Quantified {
 
     /// `= ANY` and `<> ALL` of a constant array are IN lists, which the engine prunes files and row groups by.
     fn simplify(&self, args: Vec<Expr>, _info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        let [value, Expr::Literal(operator, _), Expr::Literal(ScalarValue::List(list), _)] =
-            args.as_slice()
+        let [
+            value,
+            Expr::Literal(operator, _),
+            Expr::Literal(ScalarValue::List(list), _),
+        ] = args.as_slice()
         else {
             return Ok(ExprSimplifyResult::Original(args));
         };
@@ -134,7 +161,12 @@ impl ScalarUDFImpl for Quantified {
         }
         let items = list.value(0);
         let list = (0..items.len())
-            .map(|at| Ok(Expr::Literal(ScalarValue::try_from_array(&items, at)?, None)))
+            .map(|at| {
+                Ok(Expr::Literal(
+                    ScalarValue::try_from_array(&items, at)?,
+                    None,
+                ))
+            })
             .collect::<Result<Vec<Expr>>>()?;
         Ok(ExprSimplifyResult::Simplified(Expr::InList(InList {
             expr: Box::new(value.clone()),
@@ -162,7 +194,12 @@ impl ScalarUDFImpl for Quantified {
     }
 }
 
-fn quantify(value: &ArrayRef, operator: &str, lists: &ListArray, any: bool) -> Result<BooleanArray> {
+fn quantify(
+    value: &ArrayRef,
+    operator: &str,
+    lists: &ListArray,
+    any: bool,
+) -> Result<BooleanArray> {
     // One comparison for all elements of all rows: the value of its row beside each element.
     let offsets = lists.value_offsets();
     let mut rows = Vec::with_capacity(lists.values().len());
@@ -207,7 +244,11 @@ fn compare(left: &ArrayRef, operator: &str, right: &ArrayRef) -> Result<BooleanA
     };
     let matches = |flags: Option<&str>| -> Result<BooleanArray> {
         let flags = flags.map(|flags| StringArray::from(vec![flags; left.len()]));
-        Ok(kernels::regexp::regexp_is_match(&text(left)?, &text(right)?, flags.as_ref())?)
+        Ok(kernels::regexp::regexp_is_match(
+            &text(left)?,
+            &text(right)?,
+            flags.as_ref(),
+        )?)
     };
     let not = |result: BooleanArray| arrow::compute::not(&result);
     Ok(match operator {
@@ -267,7 +308,11 @@ impl ScalarUDFImpl for ArrayOrEmpty {
         let lists = as_list_array(&array)?;
         // A NULL list may still span elements, which must not appear in the empty one.
         let lengths = (0..lists.len()).map(|row| {
-            let length = if lists.is_null(row) { 0 } else { lists.value_length(row) };
+            let length = if lists.is_null(row) {
+                0
+            } else {
+                lists.value_length(row)
+            };
             usize::try_from(length).unwrap_or(0)
         });
         let offsets = OffsetBuffer::from_lengths(lengths);
@@ -293,7 +338,11 @@ struct Bound {
 
 impl ScalarUDFImpl for Bound {
     fn name(&self) -> &str {
-        if self.upper { "array_upper" } else { "array_lower" }
+        if self.upper {
+            "array_upper"
+        } else {
+            "array_lower"
+        }
     }
 
     fn signature(&self) -> &Signature {
@@ -311,10 +360,17 @@ impl ScalarUDFImpl for Bound {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let (arrays, dimensions) = array_and_dimension_args(&args)?;
         let bounds = (0..arrays.len()).map(|row| {
-            let length = dimension_length(&arrays, dimensions.is_valid(row), dimensions.value(row), row)?;
+            let length = dimension_length(
+                &arrays,
+                dimensions.is_valid(row),
+                dimensions.value(row),
+                row,
+            )?;
             (length > 0).then_some(if self.upper { length } else { 1 })
         });
-        Ok(ColumnarValue::Array(Arc::new(bounds.collect::<Int32Array>())))
+        Ok(ColumnarValue::Array(Arc::new(
+            bounds.collect::<Int32Array>(),
+        )))
     }
 }
 
@@ -352,9 +408,12 @@ impl ScalarUDFImpl for GenerateSubscripts {
             let backwards = reverse
                 .as_ref()
                 .is_some_and(|reverse| reverse.is_valid(row) && reverse.as_boolean().value(row));
-            if let Some(length) =
-                dimension_length(&arrays, dimensions.is_valid(row), dimensions.value(row), row)
-            {
+            if let Some(length) = dimension_length(
+                &arrays,
+                dimensions.is_valid(row),
+                dimensions.value(row),
+                row,
+            ) {
                 if backwards {
                     lists.values().extend((1..=length).rev().map(Some));
                 } else {
@@ -413,7 +472,11 @@ fn dimension_length(arrays: &ArrayRef, known: bool, dimension: i32, row: usize) 
         current = inner.slice(0, 1);
     }
     let list = current.as_list_opt::<i32>()?;
-    if list.is_null(0) { None } else { Some(list.value_length(0)) }
+    if list.is_null(0) {
+        None
+    } else {
+        Some(list.value_length(0))
+    }
 }
 
 /// `pg_typeof`.
@@ -443,10 +506,13 @@ impl ScalarUDFImpl for TypeOf {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let oid = args.arg_fields.first().map(|field| match field.data_type() {
-            DataType::Null => 705,
-            _ => pgtype::of_field(field).oid,
-        });
+        let oid = args
+            .arg_fields
+            .first()
+            .map(|field| match field.data_type() {
+                DataType::Null => 705,
+                _ => pgtype::of_field(field).oid,
+            });
         Ok(ColumnarValue::Scalar(ScalarValue::UInt32(oid)))
     }
 }
@@ -476,7 +542,8 @@ impl ScalarUDFImpl for ArrayIn {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let (Some(text), DataType::List(item)) = (args.args.first(), self.target.data_type()) else {
+        let (Some(text), DataType::List(item)) = (args.args.first(), self.target.data_type())
+        else {
             return exec_err!("array_in reads a text as an array");
         };
         let text = text.to_array(args.number_rows)?;
@@ -504,7 +571,10 @@ fn read_arrays(texts: &StringArray, item: &DataType) -> Result<ArrayRef> {
         lengths.push(elements.len() - before);
     }
     let elements: ArrayRef = Arc::new(StringArray::from(elements));
-    let strict = arrow::compute::CastOptions { safe: false, ..Default::default() };
+    let strict = arrow::compute::CastOptions {
+        safe: false,
+        ..Default::default()
+    };
     let elements = cast_with_options(&elements, item, &strict)?;
     let nulls: NullBuffer = texts.iter().map(|text| text.is_some()).collect();
     Ok(Arc::new(ListArray::try_new(
@@ -528,7 +598,9 @@ pub(crate) fn read_array(text: &str) -> Result<Vec<Option<String>>> {
         .detail(detail)
     };
     let Some(mut rest) = text.trim().strip_prefix('{') else {
-        return Err(malformed("Array value must start with \"{\" or dimension information.").into());
+        return Err(
+            malformed("Array value must start with \"{\" or dimension information.").into(),
+        );
     };
     let mut elements = Vec::new();
     rest = rest.trim_start();
@@ -568,7 +640,8 @@ pub(crate) fn read_array(text: &str) -> Result<Vec<Option<String>>> {
                 other => element.push(other),
             }
         }
-        let Some((_, after)) = end.and_then(|end| quoted.unwrap_or(rest).split_at_checked(end)) else {
+        let Some((_, after)) = end.and_then(|end| quoted.unwrap_or(rest).split_at_checked(end))
+        else {
             return Err(malformed("Unexpected end of input.").into());
         };
         if quoted.is_some() {
@@ -600,13 +673,19 @@ mod tests {
     use super::*;
 
     fn texts(elements: &[Option<&str>]) -> Vec<Option<String>> {
-        elements.iter().map(|element| element.map(str::to_owned)).collect()
+        elements
+            .iter()
+            .map(|element| element.map(str::to_owned))
+            .collect()
     }
 
     #[test]
     fn reads_array_literals() {
         assert_eq!(read_array("{}").unwrap(), texts(&[]));
-        assert_eq!(read_array(" { 1 , NULL,3}").unwrap(), texts(&[Some("1"), None, Some("3")]));
+        assert_eq!(
+            read_array(" { 1 , NULL,3}").unwrap(),
+            texts(&[Some("1"), None, Some("3")])
+        );
         assert_eq!(
             read_array(r#"{"a,b","say \"x\"",c d,"null"}"#).unwrap(),
             texts(&[Some("a,b"), Some("say \"x\""), Some("c d"), Some("null")])
@@ -627,7 +706,10 @@ mod tests {
         ]);
         let value: ArrayRef = Arc::new(Int32Array::from(vec![1; 5]));
         let outcomes = |operator, any| -> Vec<Option<bool>> {
-            quantify(&value, operator, &lists, any).unwrap().iter().collect()
+            quantify(&value, operator, &lists, any)
+                .unwrap()
+                .iter()
+                .collect()
         };
         assert_eq!(
             outcomes("=", true),

@@ -24,23 +24,42 @@ macro_rules! always_null {
 
 pub(super) const DECLARATIONS: &[Declaration] = &[
     // Visibility.
-    Declaration::new("pg_table_is_visible", &[&["oid"]], "bool", |env, arguments| {
-        let objects = env.objects();
-        let relation = objects.relations.get(&oid(arguments, 0)?);
-        Ok(relation.map(|relation| objects.is_relation_visible(relation)).into())
-    }),
-    Declaration::new("pg_function_is_visible", &[&["oid"]], "bool", |env, arguments| {
-        let objects = env.objects();
-        let function = objects.functions.get(&oid(arguments, 0)?);
-        Ok(function.map(|function| objects.is_function_visible(function)).into())
-    }),
+    Declaration::new(
+        "pg_table_is_visible",
+        &[&["oid"]],
+        "bool",
+        |env, arguments| {
+            let objects = env.objects();
+            let relation = objects.relations.get(&oid(arguments, 0)?);
+            Ok(relation
+                .map(|relation| objects.is_relation_visible(relation))
+                .into())
+        },
+    ),
+    Declaration::new(
+        "pg_function_is_visible",
+        &[&["oid"]],
+        "bool",
+        |env, arguments| {
+            let objects = env.objects();
+            let function = objects.functions.get(&oid(arguments, 0)?);
+            Ok(function
+                .map(|function| objects.is_function_visible(function))
+                .into())
+        },
+    ),
     Declaration::new("pg_type_is_visible", &[&["oid"]], "bool", |_, arguments| {
         Ok(pgtype::by_oid(oid(arguments, 0)?).map(|_| true).into())
     }),
-    Declaration::new("pg_collation_is_visible", &[&["oid"]], "bool", |_, arguments| {
-        let known = matches!(oid(arguments, 0)?, 100 | 950 | 951);
-        Ok(known.then_some(true).into())
-    }),
+    Declaration::new(
+        "pg_collation_is_visible",
+        &[&["oid"]],
+        "bool",
+        |_, arguments| {
+            let known = matches!(oid(arguments, 0)?, 100 | 950 | 951);
+            Ok(known.then_some(true).into())
+        },
+    ),
     always_null!("pg_conversion_is_visible", &[&["oid"]], "bool"),
     always_null!("pg_opclass_is_visible", &[&["oid"]], "bool"),
     always_null!("pg_operator_is_visible", &[&["oid"]], "bool"),
@@ -57,7 +76,12 @@ pub(super) const DECLARATIONS: &[Declaration] = &[
         "text",
         obj_description,
     ),
-    Declaration::new("col_description", &[&["oid", "int4"]], "text", col_description),
+    Declaration::new(
+        "col_description",
+        &[&["oid", "int4"]],
+        "text",
+        col_description,
+    ),
     always_null!("shobj_description", &[&["oid", "name"]], "text"),
     // Definitions.
     Declaration::new(
@@ -69,34 +93,66 @@ pub(super) const DECLARATIONS: &[Declaration] = &[
     ),
     Declaration::new(
         "pg_get_viewdef",
-        &[&["oid"], &["oid", "bool"], &["oid", "int4"], &["text"], &["text", "bool"]],
+        &[
+            &["oid"],
+            &["oid", "bool"],
+            &["oid", "int4"],
+            &["text"],
+            &["text", "bool"],
+        ],
         "text",
         |env, arguments| {
             let relation = relation_argument(env, arguments, 0)?;
-            let query = env.objects().relations.get(&relation).and_then(RelationObject::query);
+            let query = env
+                .objects()
+                .relations
+                .get(&relation)
+                .and_then(RelationObject::query);
             Ok(query.map(|query| format!("{};", query.trim_end())).into())
         },
     ),
-    Declaration::new("pg_get_function_result", &[&["oid"]], "text", |env, arguments| {
-        let function = env.objects().functions.get(&oid(arguments, 0)?);
-        Ok(function.map(|function| function.result_text.clone()).into())
-    }),
-    Declaration::new("pg_get_function_arguments", &[&["oid"]], "text", |env, arguments| {
-        let function = env.objects().functions.get(&oid(arguments, 0)?);
-        Ok(function.map(|function| function.arguments_text(true)).into())
-    }),
+    Declaration::new(
+        "pg_get_function_result",
+        &[&["oid"]],
+        "text",
+        |env, arguments| {
+            let function = env.objects().functions.get(&oid(arguments, 0)?);
+            Ok(function.map(|function| function.result_text.clone()).into())
+        },
+    ),
+    Declaration::new(
+        "pg_get_function_arguments",
+        &[&["oid"]],
+        "text",
+        |env, arguments| {
+            let function = env.objects().functions.get(&oid(arguments, 0)?);
+            Ok(function
+                .map(|function| function.arguments_text(true))
+                .into())
+        },
+    ),
     Declaration::new(
         "pg_get_function_identity_arguments",
         &[&["oid"]],
         "text",
         |env, arguments| {
             let function = env.objects().functions.get(&oid(arguments, 0)?);
-            Ok(function.map(|function| function.arguments_text(false)).into())
+            Ok(function
+                .map(|function| function.arguments_text(false))
+                .into())
         },
     ),
     always_null!("pg_get_function_sqlbody", &[&["oid"]], "text"),
-    always_null!("pg_get_constraintdef", &[&["oid"], &["oid", "bool"]], "text"),
-    always_null!("pg_get_indexdef", &[&["oid"], &["oid", "int4", "bool"]], "text"),
+    always_null!(
+        "pg_get_constraintdef",
+        &[&["oid"], &["oid", "bool"]],
+        "text"
+    ),
+    always_null!(
+        "pg_get_indexdef",
+        &[&["oid"], &["oid", "int4", "bool"]],
+        "text"
+    ),
     always_null!("pg_get_partkeydef", &[&["oid"]], "text"),
     always_null!("pg_get_partition_constraintdef", &[&["oid"]], "text"),
     always_null!("pg_get_ruledef", &[&["oid"], &["oid", "bool"]], "text"),
@@ -117,18 +173,32 @@ pub(super) const DECLARATIONS: &[Declaration] = &[
     Declaration::new("pg_get_userbyid", &[&["oid"]], "name", |env, arguments| {
         let oid = oid(arguments, 0)?;
         let role = env.roles.iter().find(|role| role.oid() == oid);
-        Ok(role.map_or_else(|| format!("unknown (OID={oid})"), |role| role.name.clone()).into())
+        Ok(role
+            .map_or_else(|| format!("unknown (OID={oid})"), |role| role.name.clone())
+            .into())
     }),
     // Partitions, publications, updatability.
-    Declaration::new("pg_partition_root", &[&["regclass"]], "regclass", |_, _| Ok(Value::Null)),
-    Declaration::new("pg_partition_ancestors", &[&["regclass"]], "_regclass", |_, _| {
-        Ok(Value::Ints(Vec::new()))
+    Declaration::new("pg_partition_root", &[&["regclass"]], "regclass", |_, _| {
+        Ok(Value::Null)
     }),
-    Declaration::new("pg_relation_is_publishable", &[&["regclass"]], "bool", |env, arguments| {
-        let relation = relation_argument(env, arguments, 0)?;
-        let relation = env.objects().relations.get(&relation);
-        Ok(relation.map(|relation| relation.kind() == 'r' && !relation.is_system()).into())
-    }),
+    Declaration::new(
+        "pg_partition_ancestors",
+        &[&["regclass"]],
+        "_regclass",
+        |_, _| Ok(Value::Ints(Vec::new())),
+    ),
+    Declaration::new(
+        "pg_relation_is_publishable",
+        &[&["regclass"]],
+        "bool",
+        |env, arguments| {
+            let relation = relation_argument(env, arguments, 0)?;
+            let relation = env.objects().relations.get(&relation);
+            Ok(relation
+                .map(|relation| relation.kind() == 'r' && !relation.is_system())
+                .into())
+        },
+    ),
     Declaration::new(
         "pg_relation_is_updatable",
         &[&["regclass", "bool"]],
@@ -137,7 +207,9 @@ pub(super) const DECLARATIONS: &[Declaration] = &[
             // INSERT, UPDATE and DELETE are the bits 8, 4 and 16.
             let relation = relation_argument(env, arguments, 0)?;
             let relation = env.objects().relations.get(&relation);
-            Ok(relation.map_or(0, |relation| if is_user_table(relation) { 28 } else { 0 }).into())
+            Ok(relation
+                .map_or(0, |relation| if is_user_table(relation) { 28 } else { 0 })
+                .into())
         },
     ),
     Declaration::new(
@@ -152,23 +224,55 @@ pub(super) const DECLARATIONS: &[Declaration] = &[
     ),
     // Sizes.
     Declaration::new("pg_table_size", &[&["regclass"]], "int8", relation_size),
-    Declaration::new("pg_relation_size", &[&["regclass"], &["regclass", "text"]], "int8", relation_size),
-    Declaration::new("pg_total_relation_size", &[&["regclass"]], "int8", relation_size),
-    Declaration::new("pg_indexes_size", &[&["regclass"]], "int8", |env, arguments| {
-        let relation = relation_argument(env, arguments, 0)?;
-        Ok(env.objects().relations.get(&relation).map(|_| 0_i64).into())
-    }),
-    Declaration::new("pg_database_size", &[&["name"], &["oid"]], "int8", database_size),
-    Declaration::new("pg_tablespace_size", &[&["name"], &["oid"]], "int8", tablespace_size),
-    Declaration::new("pg_tablespace_location", &[&["oid"]], "text", |_, arguments| {
-        Ok(match oid(arguments, 0)? {
-            0 | 1663 | 1664 => "".into(),
-            _ => Value::Null,
-        })
-    }),
+    Declaration::new(
+        "pg_relation_size",
+        &[&["regclass"], &["regclass", "text"]],
+        "int8",
+        relation_size,
+    ),
+    Declaration::new(
+        "pg_total_relation_size",
+        &[&["regclass"]],
+        "int8",
+        relation_size,
+    ),
+    Declaration::new(
+        "pg_indexes_size",
+        &[&["regclass"]],
+        "int8",
+        |env, arguments| {
+            let relation = relation_argument(env, arguments, 0)?;
+            Ok(env.objects().relations.get(&relation).map(|_| 0_i64).into())
+        },
+    ),
+    Declaration::new(
+        "pg_database_size",
+        &[&["name"], &["oid"]],
+        "int8",
+        database_size,
+    ),
+    Declaration::new(
+        "pg_tablespace_size",
+        &[&["name"], &["oid"]],
+        "int8",
+        tablespace_size,
+    ),
+    Declaration::new(
+        "pg_tablespace_location",
+        &[&["oid"]],
+        "text",
+        |_, arguments| {
+            Ok(match oid(arguments, 0)? {
+                0 | 1663 | 1664 => "".into(),
+                _ => Value::Null,
+            })
+        },
+    ),
     // Temporary schemas.
     Declaration::new("pg_my_temp_schema", &[&[]], "oid", |_, _| Ok(0_u32.into())),
-    Declaration::new("pg_is_other_temp_schema", &[&["oid"]], "bool", |_, _| Ok(false.into())),
+    Declaration::new("pg_is_other_temp_schema", &[&["oid"]], "bool", |_, _| {
+        Ok(false.into())
+    }),
 ];
 
 fn is_user_table(relation: &RelationObject) -> bool {
@@ -189,9 +293,18 @@ fn obj_description(env: &Arc<SystemEnv>, arguments: &[Value]) -> Result<Value> {
     };
     let objects = env.objects();
     let is = |wanted| class.is_none_or(|class| class == wanted);
-    let relation = objects.relations.get(&object).filter(|_| is(class::RELATION));
-    let namespace = objects.namespaces.get(&object).filter(|_| is(class::NAMESPACE));
-    let function = objects.functions.get(&object).filter(|_| is(class::FUNCTION));
+    let relation = objects
+        .relations
+        .get(&object)
+        .filter(|_| is(class::RELATION));
+    let namespace = objects
+        .namespaces
+        .get(&object)
+        .filter(|_| is(class::NAMESPACE));
+    let function = objects
+        .functions
+        .get(&object)
+        .filter(|_| is(class::FUNCTION));
     Ok(relation
         .and_then(RelationObject::comment)
         .or_else(|| namespace.and_then(|namespace| namespace.comment.as_deref()))
@@ -201,7 +314,9 @@ fn obj_description(env: &Arc<SystemEnv>, arguments: &[Value]) -> Result<Value> {
 
 fn col_description(env: &Arc<SystemEnv>, arguments: &[Value]) -> Result<Value> {
     let relation = env.objects().relations.get(&oid(arguments, 0)?);
-    let at = int(arguments, 1)?.checked_sub(1).and_then(|at| usize::try_from(at).ok());
+    let at = int(arguments, 1)?
+        .checked_sub(1)
+        .and_then(|at| usize::try_from(at).ok());
     let comment = relation
         .filter(|relation| relation.kind() == 'r')
         .zip(at)

@@ -10,8 +10,8 @@ use datafusion::common::Result;
 use super::super::SystemEnv;
 use super::super::rows::Value;
 use super::super::tables::DATABASE_OID;
-use super::references::ReferenceKind;
 use super::Declaration;
+use super::references::ReferenceKind;
 use crate::error::{Condition, Report};
 use crate::pgtype;
 
@@ -46,14 +46,32 @@ macro_rules! privilege {
     };
 }
 
-const RELATION_PRIVILEGES: &[&str] =
-    &["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "RULE"];
+const RELATION_PRIVILEGES: &[&str] = &[
+    "SELECT",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "TRUNCATE",
+    "REFERENCES",
+    "TRIGGER",
+    "RULE",
+];
 const COLUMN_PRIVILEGES: &[&str] = &["SELECT", "INSERT", "UPDATE", "REFERENCES"];
 
 pub(super) const DECLARATIONS: &[Declaration] = &[
     privilege!("has_table_privilege", Relation, "oid", RELATION_PRIVILEGES),
-    privilege!("has_any_column_privilege", Relation, "oid", COLUMN_PRIVILEGES),
-    privilege!("has_sequence_privilege", Relation, "oid", &["USAGE", "SELECT", "UPDATE"]),
+    privilege!(
+        "has_any_column_privilege",
+        Relation,
+        "oid",
+        COLUMN_PRIVILEGES
+    ),
+    privilege!(
+        "has_sequence_privilege",
+        Relation,
+        "oid",
+        &["USAGE", "SELECT", "UPDATE"]
+    ),
     privilege!("has_schema_privilege", Schema, "oid", &["CREATE", "USAGE"]),
     privilege!(
         "has_database_privilege",
@@ -65,7 +83,12 @@ pub(super) const DECLARATIONS: &[Declaration] = &[
     privilege!("has_type_privilege", Type, "oid", &["USAGE"]),
     privilege!("has_language_privilege", Other, "oid", &["USAGE"]),
     privilege!("has_tablespace_privilege", Other, "oid", &["CREATE"]),
-    privilege!("has_foreign_data_wrapper_privilege", Other, "oid", &["USAGE"]),
+    privilege!(
+        "has_foreign_data_wrapper_privilege",
+        Other,
+        "oid",
+        &["USAGE"]
+    ),
     privilege!("has_server_privilege", Other, "oid", &["USAGE"]),
     privilege!("pg_has_role", Role, "oid", &["MEMBER", "USAGE"]),
     Declaration::new(
@@ -83,9 +106,16 @@ pub(super) const DECLARATIONS: &[Declaration] = &[
         "bool",
         has_column_privilege,
     ),
-    Declaration::new("row_security_active", &[&["oid"], &["text"]], "bool", |env, arguments| {
-        Ok(exists(env, Object::Relation, arguments.first())?.map(|()| false).into())
-    }),
+    Declaration::new(
+        "row_security_active",
+        &[&["oid"], &["text"]],
+        "bool",
+        |env, arguments| {
+            Ok(exists(env, Object::Relation, arguments.first())?
+                .map(|()| false)
+                .into())
+        },
+    ),
 ];
 
 fn has_privilege(
@@ -130,12 +160,19 @@ fn has_column_privilege(env: &Arc<SystemEnv>, arguments: &[Value]) -> Result<Val
     };
     let columns = relation.columns(env);
     match column {
-        Value::Text(name) if !columns.iter().any(|column| column.name == *name) => Err(Report::new(
-            Condition::UndefinedColumn,
-            format!("column \"{name}\" of relation \"{}\" does not exist", relation.name),
-        )
-        .into()),
-        Value::Int(number) if !usize::try_from(*number).is_ok_and(|n| (1..=columns.len()).contains(&n)) => {
+        Value::Text(name) if !columns.iter().any(|column| column.name == *name) => {
+            Err(Report::new(
+                Condition::UndefinedColumn,
+                format!(
+                    "column \"{name}\" of relation \"{}\" does not exist",
+                    relation.name
+                ),
+            )
+            .into())
+        }
+        Value::Int(number)
+            if !usize::try_from(*number).is_ok_and(|n| (1..=columns.len()).contains(&n)) =>
+        {
             Ok(Value::Null)
         }
         _ => Ok(true.into()),

@@ -125,7 +125,9 @@ impl ReferenceKind {
                     .into_iter()
                     .find(|found| {
                         let types = found.arguments.iter().map(|argument| argument.type_oid);
-                        wanted.as_ref().is_some_and(|wanted| types.eq(wanted.iter().copied()))
+                        wanted
+                            .as_ref()
+                            .is_some_and(|wanted| types.eq(wanted.iter().copied()))
                     })
                     .map(|found| found.oid)
             }
@@ -145,17 +147,26 @@ impl ReferenceKind {
 
     fn undefined(self, name: &str) -> Report {
         let (condition, message) = match self {
-            Self::Relation => {
-                (Condition::UndefinedTable, format!("relation \"{name}\" does not exist"))
-            }
-            Self::Type => (Condition::UndefinedObject, format!("type \"{name}\" does not exist")),
-            Self::Function | Self::FunctionWithArguments => {
-                (Condition::UndefinedFunction, format!("function \"{name}\" does not exist"))
-            }
-            Self::Schema => {
-                (Condition::UndefinedSchema, format!("schema \"{name}\" does not exist"))
-            }
-            Self::Role => (Condition::UndefinedObject, format!("role \"{name}\" does not exist")),
+            Self::Relation => (
+                Condition::UndefinedTable,
+                format!("relation \"{name}\" does not exist"),
+            ),
+            Self::Type => (
+                Condition::UndefinedObject,
+                format!("type \"{name}\" does not exist"),
+            ),
+            Self::Function | Self::FunctionWithArguments => (
+                Condition::UndefinedFunction,
+                format!("function \"{name}\" does not exist"),
+            ),
+            Self::Schema => (
+                Condition::UndefinedSchema,
+                format!("schema \"{name}\" does not exist"),
+            ),
+            Self::Role => (
+                Condition::UndefinedObject,
+                format!("role \"{name}\" does not exist"),
+            ),
             Self::Collation => (
                 Condition::UndefinedObject,
                 format!("collation \"{name}\" for encoding \"UTF8\" does not exist"),
@@ -226,7 +237,11 @@ pub(super) fn relation_argument(
 }
 
 fn fold(name: &str) -> String {
-    if name.contains('"') { name.to_owned() } else { name.to_lowercase() }
+    if name.contains('"') {
+        name.to_owned()
+    } else {
+        name.to_lowercase()
+    }
 }
 
 macro_rules! references {
@@ -253,11 +268,35 @@ macro_rules! references {
 }
 
 references![
-    (Relation, "regclass", "regclassin", "regclassout", "to_regclass"),
+    (
+        Relation,
+        "regclass",
+        "regclassin",
+        "regclassout",
+        "to_regclass"
+    ),
     (Type, "regtype", "regtypein", "regtypeout", "to_regtype"),
     (Function, "regproc", "regprocin", "regprocout", "to_regproc"),
-    (FunctionWithArguments, "regprocedure", "regprocedurein", "regprocedureout", "to_regprocedure"),
-    (Schema, "regnamespace", "regnamespacein", "regnamespaceout", "to_regnamespace"),
+    (
+        FunctionWithArguments,
+        "regprocedure",
+        "regprocedurein",
+        "regprocedureout",
+        "to_regprocedure"
+    ),
+    (
+        Schema,
+        "regnamespace",
+        "regnamespacein",
+        "regnamespaceout",
+        "to_regnamespace"
+    ),
     (Role, "regrole", "regrolein", "regroleout", "to_regrole"),
-    (Collation, "regcollation", "regcollationin", "regcollationout", "to_regcollation"),
+    (
+        Collation,
+        "regcollation",
+        "regcollationin",
+        "regcollationout",
+        "to_regcollation"
+    ),
 ];

@@ -34,30 +34,45 @@ pub(super) const DECLARATIONS: &[Declaration] = &[
         Ok(size_pretty(int(arguments, 0)?).into())
     })
     .immutable(),
-    Declaration::new("pg_encoding_to_char", &[&["int4"]], "name", |_, arguments| {
-        let number = int(arguments, 0)?;
-        let name = ENCODINGS.iter().find(|(known, _)| *known == number);
-        Ok(name.map_or("", |(_, name)| name).into())
-    }),
-    Declaration::new("pg_char_to_encoding", &[&["name"]], "int4", |_, arguments| {
-        let name = text(arguments, 0)?;
-        let plain = |name: &str| name.replace(['-', '_'], "").to_lowercase();
-        let number = ENCODINGS
-            .iter()
-            .find(|(_, known)| plain(known) == plain(name));
-        Ok(Value::Int(number.map_or(-1, |(number, _)| *number)))
-    }),
-    Declaration::new("oidvectortypes", &[&["oidvector"]], "text", |_, arguments| {
-        Ok(match arguments.first() {
-            Some(Value::Ints(oids)) => oids
+    Declaration::new(
+        "pg_encoding_to_char",
+        &[&["int4"]],
+        "name",
+        |_, arguments| {
+            let number = int(arguments, 0)?;
+            let name = ENCODINGS.iter().find(|(known, _)| *known == number);
+            Ok(name.map_or("", |(_, name)| name).into())
+        },
+    ),
+    Declaration::new(
+        "pg_char_to_encoding",
+        &[&["name"]],
+        "int4",
+        |_, arguments| {
+            let name = text(arguments, 0)?;
+            let plain = |name: &str| name.replace(['-', '_'], "").to_lowercase();
+            let number = ENCODINGS
                 .iter()
-                .map(|oid| pgtype::format_type(u32::try_from(*oid).unwrap_or(0), None))
-                .collect::<Vec<_>>()
-                .join(", ")
-                .into(),
-            _ => Value::Null,
-        })
-    }),
+                .find(|(_, known)| plain(known) == plain(name));
+            Ok(Value::Int(number.map_or(-1, |(number, _)| *number)))
+        },
+    ),
+    Declaration::new(
+        "oidvectortypes",
+        &[&["oidvector"]],
+        "text",
+        |_, arguments| {
+            Ok(match arguments.first() {
+                Some(Value::Ints(oids)) => oids
+                    .iter()
+                    .map(|oid| pgtype::format_type(u32::try_from(*oid).unwrap_or(0), None))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+                    .into(),
+                _ => Value::Null,
+            })
+        },
+    ),
 ];
 
 /// The encodings that clients ask about, with PostgreSQL's numbers.
