@@ -4,7 +4,6 @@
 //! that fails ends with a code other than 0: 1 for an error, 2 for wrong usage, 3 for SQL that
 //! failed.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -132,7 +131,7 @@ pub fn main() -> ExitCode {
 }
 
 /// A session on the warehouse in `directory` for a user, or its superuser.
-pub(crate) fn embedded(directory: &PathBuf, user: Option<&str>) -> Outcome<Session> {
+pub(crate) fn embedded(directory: &std::path::Path, user: Option<&str>) -> Outcome<Session> {
     let engine = Engine::open(directory, EngineOptions::default())?;
     session_of(engine, user)
 }
