@@ -7,6 +7,7 @@
 
 pub mod als;
 pub mod call;
+pub mod docs;
 pub mod error;
 pub mod features;
 pub mod function;
@@ -22,3 +23,6 @@ pub mod run;
 pub mod scalars;
 
 pub use error::{Error, Kind, Result};
+
+#[cfg(test)]
+mod tests;

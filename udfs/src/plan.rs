@@ -444,7 +444,7 @@ impl ExecutionPlan for RelationFunctionExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> DataFusionResult<SendableRecordBatchStream> {
-        let name = self.function.signature().name;
+        let name = self.function.signature().qualified_name();
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let load_time = MetricBuilder::new(&self.metrics).subset_time("load_time", partition);
         let compute_time = MetricBuilder::new(&self.metrics).subset_time("compute_time", partition);
@@ -454,13 +454,12 @@ impl ExecutionPlan for RelationFunctionExec {
         let run = Run {
             compute: Arc::clone(&self.compute),
             cancelled: Arc::clone(&cancelled),
-            memory: MemoryConsumer::new(self.function.signature().qualified_name())
-                .register(context.memory_pool()),
+            memory: MemoryConsumer::new(name.clone()).register(context.memory_pool()),
             output: output.clone(),
             schema: Arc::clone(&self.schema),
             steps: MetricBuilder::new(&self.metrics).counter("steps", partition),
             peak_bytes: MetricBuilder::new(&self.metrics).gauge("peak_bytes", partition),
-            function: name,
+            function: name.clone(),
             batch_rows: context.session_config().batch_size(),
         };
         let function = self.function;
@@ -531,7 +530,7 @@ async fn read(
         let bytes = get_record_batch_memory_size(&batch);
         run.memory
             .try_grow(bytes)
-            .map_err(|error| out_of_memory(run.function, bytes, &error))?;
+            .map_err(|error| out_of_memory(&run.function, bytes, &error))?;
         if let Some(slot) = collected.get_mut(partition) {
             slot.push(batch);
         }

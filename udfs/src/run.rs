@@ -45,7 +45,7 @@ pub struct Run {
     pub(crate) schema: SchemaRef,
     pub(crate) steps: Count,
     pub(crate) peak_bytes: Gauge,
-    pub(crate) function: &'static str,
+    pub(crate) function: String,
     pub(crate) batch_rows: usize,
 }
 
@@ -104,7 +104,7 @@ impl Run {
     pub fn reserve(&self, bytes: usize) -> Result<()> {
         self.memory
             .try_grow(bytes)
-            .map_err(|error| out_of_memory(self.function, bytes, &error))?;
+            .map_err(|error| out_of_memory(&self.function, bytes, &error))?;
         self.peak_bytes.set_max(self.memory.size());
         Ok(())
     }
@@ -145,8 +145,15 @@ pub(crate) fn out_of_memory(
         Kind::OutOfMemory,
         format!("{function} needs {bytes} more bytes than the memory limit allows"),
     )
-    .detail(error.strip_backtrace())
+    .detail(last_line(&error.strip_backtrace()))
     .hint("Raise the memory limit, read fewer rows or columns, or lower the number of factors.")
+}
+
+/// What the memory pool says of a refusal: the line behind its list of consumers, as a sentence.
+fn last_line(text: &str) -> String {
+    let line = text.lines().last().unwrap_or_default();
+    let line = line.strip_prefix("Error: ").unwrap_or(line);
+    format!("{}.", line.trim_end_matches('.'))
 }
 
 fn cancelled() -> Error {

@@ -1,41 +1,78 @@
 //! Scalar functions beside the relation functions: normalisers of identifiers.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use datafusion::common::Result as DataFusionResult;
+use datafusion::common::{Result as DataFusionResult, ScalarValue};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
-    Volatility,
+    ColumnarValue, DocSection, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, TypeSignature, Volatility,
 };
 use tributary_algo::fusion::normalise;
 
 use crate::error::{Error, Kind};
 
+/// The section of the documents that these functions are in.
+const SECTION: DocSection = DocSection {
+    include: true,
+    label: "Identifiers",
+    description: None,
+};
+
 /// Every scalar function.
 pub fn all() -> Vec<Arc<ScalarUDF>> {
-    let normalisers = [
-        Normaliser {
-            name: "email_norm",
-            option: false,
-            apply: |text, _| Ok(normalise::email_norm(text)),
-            signature: signature(1),
-        },
-        Normaliser {
-            name: "phone_e164",
-            option: true,
-            apply: phone,
-            signature: signature(2),
-        },
-    ];
-    normalisers
+    [email_norm(), phone_e164()]
         .into_iter()
         .map(|function| Arc::new(ScalarUDF::from(function)))
         .collect()
 }
 
+fn email_norm() -> Normaliser {
+    Normaliser {
+        name: "email_norm",
+        apply: |value, _| Ok(normalise::email_norm(value)),
+        signature: signature(1),
+        documentation: Documentation::builder(
+            SECTION,
+            "The one form of an e-mail address: blanks around it go, letters become small, and where a \
+             mail provider delivers several spellings to one mailbox (dots and +tags at Gmail, +tags at \
+             Outlook, Fastmail, iCloud and Proton), the mailbox's own. NULL for what is not an address, \
+             and for what stands for none, such as 'n/a'.",
+            "email_norm(address text) -> text",
+        )
+        .with_argument("address", "The address as it was typed.")
+        .with_sql_example("SELECT email_norm(' Ann.Lee+news@GoogleMail.com ') -- annlee@gmail.com")
+        .build(),
+    }
+}
+
+fn phone_e164() -> Normaliser {
+    Normaliser {
+        name: "phone_e164",
+        apply: phone,
+        signature: signature(2),
+        documentation: Documentation::builder(
+            SECTION,
+            "A telephone number as + and digits, after ITU-T E.164: punctuation, brackets, the trunk \
+             prefix and an extension go, and a number without country code gets the region's. It is a \
+             rule of digits and lengths, not a numbering plan. NULL for what is not a number, and for \
+             what stands for none.",
+            "phone_e164(number text, region text DEFAULT 'US') -> text",
+        )
+        .with_argument("number", "The number as it was typed.")
+        .with_argument(
+            "region",
+            "Where a number without country code is from, as two letters of ISO 3166.",
+        )
+        .with_sql_example("SELECT phone_e164('(030) 901820', 'DE') -- +4930901820")
+        .build(),
+    }
+}
+
+/// One to `arguments` arguments of text.
 fn signature(arguments: usize) -> Signature {
     Signature::one_of(
         (1..=arguments).map(TypeSignature::String).collect(),
@@ -43,77 +80,73 @@ fn signature(arguments: usize) -> Signature {
     )
 }
 
-/// The calling code of a country by its two letters of ISO 3166.
-fn calling_code(region: &str) -> Option<&'static str> {
-    const CODES: [(&str, &str); 40] = [
-        ("US", "1"),
-        ("CA", "1"),
-        ("RU", "7"),
-        ("EG", "20"),
-        ("ZA", "27"),
-        ("GR", "30"),
-        ("NL", "31"),
-        ("BE", "32"),
-        ("FR", "33"),
-        ("ES", "34"),
-        ("HU", "36"),
-        ("IT", "39"),
-        ("RO", "40"),
-        ("CH", "41"),
-        ("AT", "43"),
-        ("GB", "44"),
-        ("DK", "45"),
-        ("SE", "46"),
-        ("NO", "47"),
-        ("PL", "48"),
-        ("DE", "49"),
-        ("PE", "51"),
-        ("MX", "52"),
-        ("AR", "54"),
-        ("BR", "55"),
-        ("CL", "56"),
-        ("CO", "57"),
-        ("MY", "60"),
-        ("AU", "61"),
-        ("ID", "62"),
-        ("PH", "63"),
-        ("NZ", "64"),
-        ("SG", "65"),
-        ("TH", "66"),
-        ("JP", "81"),
-        ("KR", "82"),
-        ("VN", "84"),
-        ("CN", "86"),
-        ("TR", "90"),
-        ("IN", "91"),
-    ];
-    let region = region.trim().to_ascii_uppercase();
-    CODES
-        .iter()
-        .find(|(letters, _)| *letters == region)
-        .map(|(_, code)| *code)
-}
+/// Regions, by their two letters of ISO 3166, with their calling codes.
+const CALLING_CODES: [(&str, &str); 40] = [
+    ("AR", "54"),
+    ("AT", "43"),
+    ("AU", "61"),
+    ("BE", "32"),
+    ("BR", "55"),
+    ("CA", "1"),
+    ("CH", "41"),
+    ("CL", "56"),
+    ("CN", "86"),
+    ("CO", "57"),
+    ("DE", "49"),
+    ("DK", "45"),
+    ("EG", "20"),
+    ("ES", "34"),
+    ("FR", "33"),
+    ("GB", "44"),
+    ("GR", "30"),
+    ("HU", "36"),
+    ("ID", "62"),
+    ("IN", "91"),
+    ("IT", "39"),
+    ("JP", "81"),
+    ("KR", "82"),
+    ("MX", "52"),
+    ("MY", "60"),
+    ("NL", "31"),
+    ("NO", "47"),
+    ("NZ", "64"),
+    ("PE", "51"),
+    ("PH", "63"),
+    ("PL", "48"),
+    ("RO", "40"),
+    ("RU", "7"),
+    ("SE", "46"),
+    ("SG", "65"),
+    ("TH", "66"),
+    ("TR", "90"),
+    ("US", "1"),
+    ("VN", "84"),
+    ("ZA", "27"),
+];
 
-fn phone(text: &str, region: Option<&str>) -> Result<Option<String>, Error> {
+fn phone(number: &str, region: Option<&str>) -> Result<Option<String>, Error> {
     let region = region.unwrap_or("US");
-    let code = calling_code(region).ok_or_else(|| {
-        Error::new(
-            Kind::InvalidParameter,
-            format!("\"{region}\" is not a region that phone_e164 knows"),
-        )
-        .hint("Give the two letters of ISO 3166, such as 'US', 'DE' or 'CN'.")
-    })?;
-    Ok(normalise::phone_norm(text, Some(code)))
+    let letters = region.trim().to_ascii_uppercase();
+    let (_, code) = CALLING_CODES
+        .iter()
+        .find(|(known, _)| *known == letters)
+        .ok_or_else(|| {
+            let known: Vec<&str> = CALLING_CODES.iter().map(|(letters, _)| *letters).collect();
+            Error::new(
+                Kind::InvalidParameter,
+                format!("\"{region}\" is not a region that phone_e164 knows"),
+            )
+            .hint(format!("It knows: {}.", known.join(", ")))
+        })?;
+    Ok(normalise::phone_norm(number, Some(code)))
 }
-
-type Apply = fn(&str, Option<&str>) -> Result<Option<String>, Error>;
 
 /// A function from text, and perhaps an option as text, to text or NULL.
 struct Normaliser {
     name: &'static str,
-    option: bool,
-    apply: Apply,
+    apply: fn(&str, Option<&str>) -> Result<Option<String>, Error>,
     signature: Signature,
+    documentation: Documentation,
 }
 
 impl std::fmt::Debug for Normaliser {
@@ -130,8 +163,8 @@ impl PartialEq for Normaliser {
 
 impl Eq for Normaliser {}
 
-impl std::hash::Hash for Normaliser {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+impl Hash for Normaliser {
+    fn hash<H: Hasher>(&self, state: &mut H) {
         self.name.hash(state);
     }
 }
@@ -149,6 +182,10 @@ impl ScalarUDFImpl for Normaliser {
         Ok(DataType::Utf8)
     }
 
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(&self.documentation)
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
         let is_scalar = args
             .args
@@ -160,30 +197,22 @@ impl ScalarUDFImpl for Normaliser {
             .into_iter()
             .map(|value| Ok(cast(&value.into_array(rows)?, &DataType::Utf8)?))
             .collect::<DataFusionResult<Vec<ArrayRef>>>()?;
-        let (Some(texts), options) = (columns.first(), columns.get(1)) else {
-            return Err(Error::internal("a normaliser has an argument").into());
-        };
-        let options = options
-            .filter(|_| self.option)
-            .map(|options| options.as_string::<i32>());
+        let texts = columns
+            .first()
+            .ok_or_else(|| Error::internal("a normaliser has an argument"))?;
+        let options = columns.get(1).map(|options| options.as_string::<i32>());
         let mut output = StringBuilder::new();
         for (row, text) in texts.as_string::<i32>().iter().enumerate() {
-            let option = match options {
-                Some(options) if arrow::array::Array::is_null(options, row) => {
-                    output.append_null();
-                    continue;
-                }
-                Some(options) => Some(options.value(row)),
-                None => None,
-            };
-            match text {
-                Some(text) => output.append_option((self.apply)(text, option)?),
-                None => output.append_null(),
+            let option = options.map(|options| options.is_valid(row).then(|| options.value(row)));
+            match (text, option) {
+                (None, _) | (_, Some(None)) => output.append_null(),
+                (Some(text), None) => output.append_option((self.apply)(text, None)?),
+                (Some(text), Some(option)) => output.append_option((self.apply)(text, option)?),
             }
         }
         let output: ArrayRef = Arc::new(output.finish());
         Ok(if is_scalar {
-            ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&output, 0)?)
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&output, 0)?)
         } else {
             ColumnarValue::Array(output)
         })

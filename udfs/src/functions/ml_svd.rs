@@ -99,11 +99,11 @@ static SIGNATURE: Signature = Signature {
     ],
     example: Example {
         setup: &[],
-        sql: "SELECT component, round(value, 6) AS value FROM ml.svd(\
+        sql: "SELECT component, value::numeric(8, 6) AS value FROM ml.svd(\
               (SELECT * FROM (VALUES ('a', 'x', 3.0), ('b', 'y', -2.0)) AS cells (r, c, v)), \
               row_id => 'r', column_id => 'c', value => 'v', k => 2) \
               WHERE side = 'sigma' ORDER BY component",
-        output: "1|3\n2|2",
+        output: "1|3.000000\n2|2.000000",
     },
     source: "N. Halko, P. G. Martinsson, J. A. Tropp: Finding structure with randomness, SIAM Review \
              53 (2011), algorithm 4.4.",
