@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::change::Change;
 use crate::conflict;
 use crate::error::{Error, Result};
 use crate::ingest::IngestedFile;
@@ -17,7 +18,7 @@ use crate::model::{
 };
 use crate::snapshot::Snapshot;
 use crate::spec::changes::ChangeMade;
-use crate::txn::{Change, Pending};
+use crate::txn::Pending;
 
 /// The rows that one commit writes, and the snapshot it makes.
 #[derive(Debug)]

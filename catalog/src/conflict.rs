@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
+use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::model::{Column, DataFile, LOCAL, SchemaId, Table, TableId, View, ViewId};
 use crate::snapshot::Snapshot;
-use crate::txn::{Change, Pending};
+use crate::txn::Pending;
 
 /// Checks that `pending` can be replayed on `head`.
 ///

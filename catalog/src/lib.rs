@@ -10,12 +10,13 @@
 //!     └── begin() ──> Transaction: create_table, writer, ... ── commit() ──> the next Snapshot
 //! ```
 //!
-//! Start reading at [`Warehouse`], then `txn.rs` for what a change is, `commit.rs` for what it writes, `scan.rs` for how rows come back. Files
+//! Start reading at [`Warehouse`], then `change.rs` for what a change is, `commit.rs` for what it writes, `scan.rs` for how rows come back. Files
 //! are written and made durable before the commit that names them; the catalog database is not touched before commit, so a crash leaves at most
 //! files that nothing names.
 //!
 //! What this crate never does: parse SQL, check permissions, or know a client.
 
+mod change;
 mod commit;
 mod conflict;
 mod error;

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O or knows a transaction; each part prints and parses one notation, and parsing what was printed gives the same value.
 
+pub mod calendar;
 pub mod changes;
 pub mod ddl;
 pub mod defaults;

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::files::write::{TableWriter, WriterTarget};
 use crate::ingest::IngestedFile;
 use crate::model::{
-    COMMENT, ColumnDef, ColumnId, DataFile, LOCAL, Relation, Schema, SchemaId, SnapshotId, Table,
-    TableId, View, ViewId,
+    COMMENT, ColumnDef, DataFile, LOCAL, Relation, Schema, SchemaId, SnapshotId, Table, TableId,
+    View, ViewId,
 };
 use crate::snapshot::Snapshot;
 use crate::spec::{paths, types};
@@ -45,24 +46,6 @@ struct State {
     written: Vec<(TableId, PathBuf)>,
     next_local: i64,
     open: bool,
-}
-
-/// One pending change. Objects are named by id; ids of objects made here are local.
-#[derive(Debug, Clone)]
-pub(crate) enum Change {
-    CreateSchema(Schema),
-    DropSchema(SchemaId),
-    CreateTable(Table),
-    DropTable(TableId),
-    RenameTable(TableId, String),
-    AddFiles(TableId, Vec<Arc<DataFile>>),
-    CreateView(View),
-    DropView(ViewId),
-    RenameView(ViewId, String),
-    SetSchemaComment(SchemaId, Option<String>),
-    SetTableTag(TableId, String, Option<String>),
-    SetViewTag(ViewId, String, Option<String>),
-    SetColumnComment(TableId, ColumnId, Option<String>),
 }
 
 /// What a comment is about.
@@ -155,7 +138,7 @@ impl Transaction {
             let schema = Arc::clone(state.overlay.require_schema(name)?);
             if cascade {
                 for relation in schema.relations.values() {
-                    state.push(drop_of(relation))?;
+                    state.push(Change::drop_of(relation))?;
                 }
             }
             state.push(Change::DropSchema(schema.id))
@@ -543,90 +526,6 @@ pub(crate) struct Pending {
     pub base: Arc<Snapshot>,
     pub changes: Vec<Change>,
     pub ingested: Vec<(TableId, IngestedFile)>,
-}
-
-impl Change {
-    /// Lays the change over `snapshot`.
-    pub(crate) fn apply(&self, snapshot: &mut Snapshot) -> Result<()> {
-        match self {
-            Self::CreateSchema(schema) => snapshot.put_schema(Arc::new(schema.clone())),
-            Self::DropSchema(id) => snapshot.remove_schema(*id),
-            Self::CreateTable(table) => snapshot.put_table(table.clone()),
-            Self::DropTable(id) => snapshot.remove_table(*id),
-            Self::RenameTable(id, name) => {
-                let table = Table {
-                    name: name.clone(),
-                    ..Table::clone(snapshot.expect_table(*id)?)
-                };
-                snapshot.put_table(table)
-            }
-            Self::AddFiles(id, files) => {
-                let table = snapshot
-                    .expect_table(*id)?
-                    .with_files(files.iter().cloned());
-                snapshot.put_table(table)
-            }
-            Self::CreateView(view) => snapshot.put_view(view.clone()),
-            Self::DropView(id) => snapshot.remove_view(*id),
-            Self::RenameView(id, name) => {
-                let view = View {
-                    name: name.clone(),
-                    ..expect_view(snapshot, *id)?
-                };
-                snapshot.put_view(view)
-            }
-            Self::SetSchemaComment(id, comment) => {
-                snapshot.alter_schema(*id, |schema| schema.comment.clone_from(comment))
-            }
-            Self::SetTableTag(id, key, value) => {
-                let mut table = Table::clone(snapshot.expect_table(*id)?);
-                set(&mut table.tags, key, value.as_ref());
-                snapshot.put_table(table)
-            }
-            Self::SetViewTag(id, key, value) => {
-                let mut view = expect_view(snapshot, *id)?;
-                set(&mut view.tags, key, value.as_ref());
-                snapshot.put_view(view)
-            }
-            Self::SetColumnComment(id, column, comment) => {
-                let table = snapshot.expect_table(*id)?;
-                let mut columns = table.columns.clone();
-                for candidate in columns
-                    .iter_mut()
-                    .filter(|candidate| candidate.id == *column)
-                {
-                    candidate.comment.clone_from(comment);
-                }
-                let table = table.with_columns(columns);
-                snapshot.put_table(table)
-            }
-        }
-    }
-}
-
-fn set(tags: &mut std::collections::BTreeMap<String, String>, key: &str, value: Option<&String>) {
-    match value {
-        Some(value) => tags.insert(key.to_owned(), value.clone()),
-        None => tags.remove(key),
-    };
-}
-
-fn expect_view(snapshot: &Snapshot, id: ViewId) -> Result<View> {
-    snapshot
-        .view_by_id(id)
-        .map(|view| View::clone(view))
-        .ok_or_else(|| {
-            Error::Internal(format!(
-                "a pending change names view {id}, which the snapshot does not have"
-            ))
-        })
-}
-
-fn drop_of(relation: &Relation) -> Change {
-    match relation {
-        Relation::Table(table) => Change::DropTable(table.id),
-        Relation::View(view) => Change::DropView(view.id),
-    }
 }
 
 /// Names are any text but the empty one and, as in PostgreSQL, text with a NUL. The limit keeps a hostile name from bloating every error.

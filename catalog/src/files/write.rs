@@ -400,6 +400,8 @@ impl Write for Sink {
     }
 }
 
+/// Snappy in large row groups: on 6 M rows of TPC-H lineitem 4.1 s of CPU and 198 MB against 4.7 s and 151 MB for zstd 1, which scans
+/// up to 1.5 times slower; row groups of an eighth cost 30 % more CPU and 11 % more bytes.
 fn properties() -> WriterProperties {
     WriterProperties::builder()
         .set_created_by(concat!("tributary version ", env!("CARGO_PKG_VERSION")).to_owned())

@@ -1,0 +1,124 @@
+//! A pending change and what it does to a snapshot.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::model::{ColumnId, DataFile, Relation, Schema, SchemaId, Table, TableId, View, ViewId};
+use crate::snapshot::Snapshot;
+
+/// One pending change. Objects are named by id; ids of objects made here are local.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Makes an empty schema.
+    CreateSchema(Schema),
+    /// Drops a schema, which must be empty.
+    DropSchema(SchemaId),
+    /// Makes an empty table.
+    CreateTable(Table),
+    /// Drops a table.
+    DropTable(TableId),
+    /// Renames a table within its schema.
+    RenameTable(TableId, String),
+    /// Appends files to a table.
+    AddFiles(TableId, Vec<Arc<DataFile>>),
+    /// Makes a view.
+    CreateView(View),
+    /// Drops a view.
+    DropView(ViewId),
+    /// Renames a view within its schema.
+    RenameView(ViewId, String),
+    /// Sets or removes the comment of a schema.
+    SetSchemaComment(SchemaId, Option<String>),
+    /// Sets or removes a tag of a table.
+    SetTableTag(TableId, String, Option<String>),
+    /// Sets or removes a tag of a view.
+    SetViewTag(ViewId, String, Option<String>),
+    /// Sets or removes the comment of a column.
+    SetColumnComment(TableId, ColumnId, Option<String>),
+}
+
+impl Change {
+    /// The change that drops a relation.
+    pub fn drop_of(relation: &Relation) -> Self {
+        match relation {
+            Relation::Table(table) => Self::DropTable(table.id),
+            Relation::View(view) => Self::DropView(view.id),
+        }
+    }
+
+    /// Lays the change over `snapshot`.
+    pub fn apply(&self, snapshot: &mut Snapshot) -> Result<()> {
+        match self {
+            Self::CreateSchema(schema) => snapshot.put_schema(Arc::new(schema.clone())),
+            Self::DropSchema(id) => snapshot.remove_schema(*id),
+            Self::CreateTable(table) => snapshot.put_table(table.clone()),
+            Self::DropTable(id) => snapshot.remove_table(*id),
+            Self::RenameTable(id, name) => {
+                let table = Table {
+                    name: name.clone(),
+                    ..Table::clone(snapshot.expect_table(*id)?)
+                };
+                snapshot.put_table(table)
+            }
+            Self::AddFiles(id, files) => {
+                let table = snapshot
+                    .expect_table(*id)?
+                    .with_files(files.iter().cloned());
+                snapshot.put_table(table)
+            }
+            Self::CreateView(view) => snapshot.put_view(view.clone()),
+            Self::DropView(id) => snapshot.remove_view(*id),
+            Self::RenameView(id, name) => {
+                let view = View {
+                    name: name.clone(),
+                    ..expect_view(snapshot, *id)?
+                };
+                snapshot.put_view(view)
+            }
+            Self::SetSchemaComment(id, comment) => {
+                snapshot.alter_schema(*id, |schema| schema.comment.clone_from(comment))
+            }
+            Self::SetTableTag(id, key, value) => {
+                let mut table = Table::clone(snapshot.expect_table(*id)?);
+                set(&mut table.tags, key, value.as_ref());
+                snapshot.put_table(table)
+            }
+            Self::SetViewTag(id, key, value) => {
+                let mut view = expect_view(snapshot, *id)?;
+                set(&mut view.tags, key, value.as_ref());
+                snapshot.put_view(view)
+            }
+            Self::SetColumnComment(id, column, comment) => {
+                let table = snapshot.expect_table(*id)?;
+                let mut columns = table.columns.clone();
+                for candidate in columns
+                    .iter_mut()
+                    .filter(|candidate| candidate.id == *column)
+                {
+                    candidate.comment.clone_from(comment);
+                }
+                let table = table.with_columns(columns);
+                snapshot.put_table(table)
+            }
+        }
+    }
+}
+
+fn set(tags: &mut BTreeMap<String, String>, key: &str, value: Option<&String>) {
+    match value {
+        Some(value) => tags.insert(key.to_owned(), value.clone()),
+        None => tags.remove(key),
+    };
+}
+
+fn expect_view(snapshot: &Snapshot, id: ViewId) -> Result<View> {
+    snapshot
+        .view_by_id(id)
+        .map(|view| View::clone(view))
+        .ok_or_else(|| {
+            Error::Internal(format!(
+                "a pending change names view {id}, which the snapshot does not have"
+            ))
+        })
+}
