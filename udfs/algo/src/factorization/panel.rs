@@ -22,6 +22,7 @@ pub(crate) struct Panel {
 
 impl Panel {
     pub(crate) fn zero(rows: usize, width: usize, host: &dyn Host) -> Result<Self> {
+        host.check()?;
         let length = rows.saturating_mul(width);
         let memory = reserve_for::<f64>(host, length, "singular vectors")?;
         Ok(Self {
@@ -128,7 +129,9 @@ impl Panel {
                     *value *= scale * scales[i];
                 }
             }
+            host.check()?;
             let (eigenvalues, mut change) = symmetric_eigen(&gram, width)?;
+            host.check()?;
             let floor = f64::EPSILON * width as f64 * eigenvalues.last().copied().unwrap_or(1.0);
             for (row, scale) in change.chunks_exact_mut(width).zip(&scales) {
                 for (value, eigenvalue) in row.iter_mut().zip(&eigenvalues) {

@@ -195,8 +195,11 @@ impl Svd {
             let image = multiply(&transposed, &left, host)?;
             right = image.copy(host)?.orthonormalise(self.seed, host)?;
             // A restricted to the two subspaces: left^T A right = image^T right.
-            let core = thin_svd(&image.inner(&right, host)?, width, width)?;
+            let core = image.inner(&right, host)?;
             drop(image);
+            host.check()?;
+            let core = thin_svd(&core, width, width)?;
+            host.check()?;
 
             let change = core
                 .sigma

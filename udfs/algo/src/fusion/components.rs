@@ -1,6 +1,6 @@
 //! Connected components of a graph given as edges.
 
-use crate::host::{Host, Meter, reserve_for};
+use crate::host::{Host, Meter, Reservation, reserve_for};
 use crate::{Error, Result};
 
 /// The component of each of the nodes `0..nodes`, named by its smallest node, over the undirected edges
@@ -44,6 +44,7 @@ pub fn connected_components(
 pub(crate) struct Forest {
     /// Parent of each node, never larger than the node; a root is its own parent.
     parents: Vec<u32>,
+    _memory: Reservation,
 }
 
 impl Forest {
@@ -56,10 +57,10 @@ impl Forest {
                 "Split the relation.",
             ));
         };
-        // The reservation is only a question here: the caller accounts for the labels it receives.
-        reserve_for::<u32>(host, nodes, "components")?;
+        let memory = reserve_for::<u32>(host, nodes, "components")?;
         Ok(Self {
             parents: (0..count).collect(),
+            _memory: memory,
         })
     }
 

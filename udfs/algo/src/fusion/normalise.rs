@@ -6,7 +6,7 @@
 /// Whether a value stands for "not known" in disguise, such as `n/a`, `unknown`, `-` or `0`; blanks around it and case do not
 /// matter. Such values never link records.
 pub fn is_null_like(value: &str) -> bool {
-    const WORDS: [&str; 39] = [
+    const WORDS: [&str; 28] = [
         "na",
         "n/a",
         "n.a.",
@@ -27,11 +27,7 @@ pub fn is_null_like(value: &str) -> bool {
         "desconocido",
         "sconosciuto",
         "undefined",
-        "undef",
         "missing",
-        "empty",
-        "blank",
-        "no",
         "not available",
         "not applicable",
         "not provided",
@@ -39,13 +35,6 @@ pub fn is_null_like(value: &str) -> bool {
         "not set",
         "tbd",
         "tba",
-        "test",
-        "xxx",
-        "guest",
-        "anonymous",
-        "anon",
-        "dummy",
-        "default",
     ];
     let value = value.trim();
     // One repeated sign or zero, however often: "", "-", "...", "0000000000".
