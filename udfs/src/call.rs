@@ -10,6 +10,7 @@ use datafusion::common::ScalarValue;
 use crate::error::{Error, Kind, Result};
 use crate::function::{Default, ParameterType, Signature};
 use crate::model::ModelInfo;
+use crate::types::quoted;
 
 /// The state of one argument.
 #[derive(Debug, Clone, PartialEq)]
@@ -441,9 +442,13 @@ pub fn coerce(
         Error::new(
             Kind::DatatypeMismatch,
             format!(
-                "argument \"{parameter}\" of {} must be {}, not {value}",
+                "argument \"{parameter}\" of {} must be {}, not {}",
                 signature.qualified_name(),
-                kind.name(),
+                match kind {
+                    ParameterType::Column => "the name of a column",
+                    other => other.name(),
+                },
+                quoted(value),
             ),
         )
     };

@@ -12,6 +12,7 @@ use crate::function::{Default, Parameter, ParameterType};
 use crate::input::{Input, check_numeric};
 use crate::output::resolved_names;
 use crate::run::Run;
+use crate::types::sql_number;
 
 /// The parameters `features`, `standardize` and `impute`.
 pub const FEATURE_PARAMETERS: [Parameter; 3] = [
@@ -135,7 +136,11 @@ impl Features {
         if let Some(bad) = known.iter().find(|value| !value.is_finite()) {
             return Err(Error::new(
                 Kind::NumericOutOfRange,
-                format!("column \"{name}\" of {} holds {bad}", described.describe()),
+                format!(
+                    "column \"{name}\" of {} holds {}",
+                    described.describe(),
+                    sql_number(*bad)
+                ),
             ));
         }
         if known.is_empty() && imputation != "zero" && !numbers.is_empty() {

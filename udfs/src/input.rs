@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::call::{Call, CallInput};
 use crate::error::{Error, Kind, Result};
 use crate::run::Run;
+use crate::types::{sql_number, sql_type};
 
 /// All rows of one input relation.
 #[derive(Debug)]
@@ -126,7 +127,11 @@ impl Input {
         if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
             return Err(Error::new(
                 Kind::NumericOutOfRange,
-                format!("column \"{name}\" of {} holds {bad}", described.describe()),
+                format!(
+                    "column \"{name}\" of {} holds {}",
+                    described.describe(),
+                    sql_number(*bad)
+                ),
             )
             .hint("Leave such rows out, or replace the value with nullif() or CASE."));
         }
@@ -301,8 +306,8 @@ pub fn check_numeric(described: &CallInput, name: &str, data_type: &DataType) ->
             described.describe()
         ),
     )
-    .detail(format!("Its type is {data_type}."))
-    .hint("Leave it out of the list, or turn it into a number in the subquery."))
+    .detail(format!("Its type is {}.", sql_type(data_type)))
+    .hint("Name another column, or turn it into a number in the subquery."))
 }
 
 fn encode(columns: &[ArrayRef], run: &Run) -> Result<arrow::row::Rows> {

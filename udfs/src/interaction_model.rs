@@ -15,6 +15,7 @@ use crate::functions::{ITEM, USER};
 use crate::input::Input;
 use crate::model::{ModelRow, ModelRows, RowPlace};
 use crate::run::Run;
+use crate::types::sql_type;
 
 /// A model of users and items.
 #[derive(Debug)]
@@ -164,7 +165,10 @@ impl InteractionModel {
             .ok_or_else(|| {
                 malformed(
                     &self.label,
-                    format!("A key cannot be read as a value of type {data_type}."),
+                    format!(
+                        "A key cannot be read as a value of type {}.",
+                        sql_type(data_type)
+                    ),
                 )
             })
     }

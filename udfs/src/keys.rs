@@ -10,6 +10,7 @@ use arrow::datatypes::DataType;
 use crate::call::{CallInput, is_text};
 use crate::error::{Error, Kind, Result};
 use crate::input::Keys;
+use crate::types::sql_type;
 
 /// The type in which values of both types can be compared without loss, if there is one.
 pub fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
@@ -81,7 +82,11 @@ pub fn cannot_meet(left: (&str, &str, &DataType), right: (&str, &str, &DataType)
             right.1, right.0, left.1, left.0
         ),
     )
-    .detail(format!("Their types are {} and {}.", right.2, left.2))
+    .detail(format!(
+        "Their types are {} and {}.",
+        sql_type(right.2),
+        sql_type(left.2)
+    ))
     .hint("Cast one of them in the subquery.")
 }
 
@@ -109,7 +114,7 @@ pub fn key_text(described: &CallInput, name: &str, column: &ArrayRef) -> Result<
                 described.describe()
             ),
         )
-        .detail(format!("Its type is {}.", column.data_type()))
+        .detail(format!("Its type is {}.", sql_type(column.data_type())))
         .hint("Cast it to text or to a number in the subquery.")
     };
     let text = cast(column, &DataType::Utf8).map_err(|_| unfit())?;

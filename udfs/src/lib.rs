@@ -21,6 +21,7 @@ pub mod output;
 pub mod plan;
 pub mod run;
 pub mod scalars;
+pub mod types;
 
 pub use error::{Error, Kind, Result};
 

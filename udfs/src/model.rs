@@ -19,6 +19,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::error::{Error, Kind, Result};
 use crate::input::Input;
 use crate::run::Run;
+use crate::types::sql_type;
 
 /// The catalog tag that marks a table as a model.
 pub const MODEL_TAG: &str = "tributary.model";
@@ -432,7 +433,7 @@ fn model_columns(
             not_a_model(format!(
                 "Its column \"{}\" is of type {}.",
                 field.name(),
-                column.data_type()
+                sql_type(column.data_type())
             ))
         })?);
     }

@@ -14,9 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering as Atomic};
 use std::task::{Context, Poll};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::runtime::{JoinSet, SpawnedTask};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::utils::memory::get_record_batch_memory_size;
@@ -27,6 +28,8 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{
     Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{
@@ -80,6 +83,13 @@ impl RelationFunctionNode {
         scalars: Vec<(usize, Expr)>,
         inputs: Vec<NodeInput>,
     ) -> Result<Self> {
+        let inputs: Vec<NodeInput> = inputs
+            .into_iter()
+            .map(|input| NodeInput {
+                plan: coerced(input.plan),
+                ..input
+            })
+            .collect();
         let call = call(function, &scalars, &inputs, None)?;
         let binding = function.bind(&call)?;
         let schema = DFSchema::try_from(Arc::clone(&binding.schema)).map_err(Error::from)?;
@@ -181,26 +191,48 @@ impl UserDefinedLogicalNodeCore for RelationFunctionNode {
                 plan,
             })
             .collect();
-        // The columns are fixed when the call is first planned; only what each input must still
-        // provide depends on the inputs as they are now.
+        // The optimizer prunes the inputs and learns where NULL cannot be, which leaves the columns
+        // of the result as they were planned. Only values put for parameters can change their types.
         let call = call(self.function, &scalars, &inputs, None)?;
-        let binding = Binding {
-            schema: Arc::clone(&self.binding.schema),
-            tags: self.binding.tags.clone(),
-            required: self.function.bind(&call)?.required,
+        let mut binding = self.function.bind(&call)?;
+        let schema = if same_types(&binding.schema, &self.binding.schema) {
+            binding.schema = Arc::clone(&self.binding.schema);
+            Arc::clone(&self.schema)
+        } else {
+            Arc::new(DFSchema::try_from(Arc::clone(&binding.schema))?)
         };
         Ok(Self {
             function: self.function,
             scalars,
             inputs,
             binding,
-            schema: Arc::clone(&self.schema),
+            schema,
         })
     }
 
     fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         Some(self.binding.required.clone())
     }
+}
+
+/// An input with the types that its columns have once the engine has coerced them: the branches of a
+/// UNION, for one, get their common types only after planning, when the result's columns are fixed.
+fn coerced(plan: LogicalPlan) -> LogicalPlan {
+    // What fails here, such as a parameter whose type is not known yet, is told by the analysis of
+    // the whole statement.
+    TypeCoercion::new()
+        .analyze(plan.clone(), &ConfigOptions::default())
+        .unwrap_or(plan)
+}
+
+fn same_types(left: &Schema, right: &Schema) -> bool {
+    let columns = |schema: &Schema| -> Vec<(String, DataType)> {
+        let fields = schema.fields().iter();
+        fields
+            .map(|field| (field.name().clone(), field.data_type().clone()))
+            .collect()
+    };
+    columns(left) == columns(right)
 }
 
 /// The call that a node's arguments make. `values`, when given, holds the scalars' values at

@@ -23,6 +23,7 @@ use crate::model::{
 };
 use crate::output::required;
 use crate::run::Run;
+use crate::types::sql_type;
 
 /// See [`SIGNATURE`].
 #[derive(Debug)]
@@ -284,7 +285,7 @@ fn model_keys(described: &CallInput, name: &str, keys: &Keys) -> Result<StringAr
     )
     .detail(format!(
         "A value of type {} cannot be had back from its text.",
-        column.data_type()
+        sql_type(column.data_type())
     ))
     .hint("Cast it to text or to a number in the subquery."))
 }

@@ -283,3 +283,45 @@ fn normalisers_take_columns_and_constants() {
         &["\"Atlantis\""],
     );
 }
+
+#[test]
+fn keys_have_the_types_that_the_engine_gives_them() {
+    let engine = Engine::default();
+    let narrow = as_type(&whole([3, 4]), &DataType::Int16);
+    let scan = |key: ArrayRef| {
+        let rows = table([("id", key), ("what", text(["a", "b"]))]);
+        let source = provider_as_source(Arc::new(engine.table(&rows)));
+        LogicalPlanBuilder::scan("rows", source, None).unwrap()
+    };
+    // The branches of a UNION are brought to one type only when the statement is analysed.
+    let both = scan(narrow)
+        .union(scan(whole([3, 70_000])).build().unwrap())
+        .unwrap()
+        .build()
+        .unwrap();
+    assert_eq!(both.schema().field(0).data_type(), &DataType::Int16);
+    let mut call = engine
+        .call("ml.train")
+        .with("algorithm", "popularity")
+        .over("rel", &table([("id", whole([1])), ("what", text(["a"]))]))
+        .with("user_id", "id")
+        .with("item_id", "what");
+    call.inputs[0].plan = both;
+    let model = call.train();
+    let info = ModelInfo::from_tag(&model.tag).unwrap();
+    assert_eq!(info.key("user").unwrap().1, DataType::Int64);
+    let found = engine
+        .call("ml.recommend")
+        .model("model", &model)
+        .with("exclude_seen", false)
+        .with("k", 1_i64)
+        .lines();
+    assert_eq!(
+        found,
+        [
+            "3|1|a|2.0|popularity",
+            "4|1|a|2.0|popularity",
+            "70000|1|a|2.0|popularity"
+        ]
+    );
+}
