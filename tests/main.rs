@@ -11,6 +11,11 @@
     reason = "a test that cannot go on ends by saying where"
 )]
 
+#![expect(
+    clippy::result_large_err,
+    reason = "a failure of a test is made once and read by a person"
+)]
+
 mod served;
 mod slt_runner;
 mod tidy;

@@ -87,13 +87,6 @@ impl Fixture {
         self.runtime.block_on(self.run(sql))
     }
 
-    /// The rows of one statement that must succeed.
-    pub fn rows(&self, sql: &str) -> Vec<String> {
-        self.ask(sql)
-            .unwrap_or_else(|error| unreachable!("{sql}: {error}"))
-            .rows
-    }
-
     async fn run(&self, sql: &str) -> Result<Answer, String> {
         let statement = parse(sql)
             .map_err(|error| error.to_string())?
