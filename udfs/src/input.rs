@@ -8,15 +8,15 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{cast, concat, take};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
-use arrow::row::{RowConverter, SortField};
+use arrow::row::{RowConverter, Rows, SortField};
 use arrow::util::display::array_value_to_string;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::call::{Call, CallInput};
 use crate::error::{Error, Kind, Result};
-use crate::run::Run;
-use crate::types::{sql_number, sql_type};
+use crate::run::{Held, Run};
+use crate::types::{plain_layout, sql_number, sql_type};
 
 /// All rows of one input relation.
 #[derive(Debug)]
@@ -83,21 +83,22 @@ impl Input {
         &self.schema
     }
 
-    /// One column as a single array.
+    /// One column as a single array, text and bytes in their plain layout.
     pub fn column(&self, name: &str) -> Result<ArrayRef> {
         let position = self.schema.index_of(name).map_err(|_| {
             Error::internal(format!("column \"{name}\" was not read from the input"))
         })?;
-        match self.batches.as_slice() {
-            [] => Ok(arrow::array::new_empty_array(
-                self.schema.field(position).data_type(),
-            )),
-            [only] => Ok(Arc::clone(only.column(position))),
+        let data_type = plain_layout(self.schema.field(position).data_type());
+        let parts = self
+            .batches
+            .iter()
+            .map(|batch| Ok(cast(batch.column(position), data_type)?))
+            .collect::<Result<Vec<ArrayRef>>>()?;
+        match parts.as_slice() {
+            [] => Ok(arrow::array::new_empty_array(data_type)),
+            [only] => Ok(Arc::clone(only)),
             many => {
-                let parts: Vec<&dyn Array> = many
-                    .iter()
-                    .map(|batch| batch.column(position).as_ref())
-                    .collect();
+                let parts: Vec<&dyn Array> = many.iter().map(AsRef::as_ref).collect();
                 Ok(concat(&parts)?)
             }
         }
@@ -199,9 +200,10 @@ impl Input {
             .iter()
             .map(|name| self.column(name))
             .collect::<Result<Vec<_>>>()?;
-        let rows = encode(&columns, run)?;
+        let (rows, _held) = encode(&columns, run)?;
         let count = row_count(self.rows)?;
-        run.reserve(self.rows * 40)?;
+        run.reserve(self.rows.saturating_mul(4))?;
+        let _order = run.hold(self.rows.saturating_mul(32))?;
         Ok(run.compute(|| {
             let mut order: Vec<(u128, u32)> = (0..count)
                 .into_par_iter()
@@ -260,8 +262,9 @@ pub fn optional_input_of<'a>(
 /// Codes for rows that hold `columns`: distinct values in ascending order.
 pub fn distinct_keys(columns: &[ArrayRef], rows: usize, run: &Run) -> Result<Keys> {
     let count = row_count(rows)?;
-    let encoded = encode(columns, run)?;
-    run.reserve(rows * 12)?;
+    let (encoded, _held) = encode(columns, run)?;
+    run.reserve(rows.saturating_mul(4))?;
+    let _order = run.hold(rows.saturating_mul(8))?;
     let (codes, firsts) = run.compute(|| {
         let mut order: Vec<u32> = (0..count).collect();
         order.par_sort_unstable_by(|left, right| {
@@ -291,6 +294,7 @@ pub fn distinct_keys(columns: &[ArrayRef], rows: usize, run: &Run) -> Result<Key
         .iter()
         .map(|column| Ok(take(column, &firsts, None)?))
         .collect::<Result<Vec<_>>>()?;
+    run.reserve(memory_of(&values))?;
     Ok(Keys { codes, values })
 }
 
@@ -310,18 +314,24 @@ pub fn check_numeric(described: &CallInput, name: &str, data_type: &DataType) ->
     .hint("Name another column, or turn it into a number in the subquery."))
 }
 
-fn encode(columns: &[ArrayRef], run: &Run) -> Result<arrow::row::Rows> {
+fn memory_of(columns: &[ArrayRef]) -> usize {
+    columns
+        .iter()
+        .map(|column| column.get_array_memory_size())
+        .fold(0, usize::saturating_add)
+}
+
+/// The columns' values as bytes that compare as they do, and the memory that they and the columns,
+/// which were put together from batches, take meanwhile.
+fn encode(columns: &[ArrayRef], run: &Run) -> Result<(Rows, Held)> {
     let fields = columns
         .iter()
         .map(|column| SortField::new(column.data_type().clone()))
         .collect();
     let converter = RowConverter::new(fields)?;
-    let estimate: usize = columns
-        .iter()
-        .map(|column| column.get_array_memory_size() + 9 * column.len())
-        .sum();
-    run.reserve(estimate)?;
-    Ok(converter.convert_columns(columns)?)
+    let values: usize = columns.iter().map(|column| 9 * column.len()).sum();
+    let held = run.hold(memory_of(columns).saturating_mul(2).saturating_add(values))?;
+    Ok((converter.convert_columns(columns)?, held))
 }
 
 fn row_count(rows: usize) -> Result<u32> {

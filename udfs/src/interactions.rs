@@ -99,7 +99,10 @@ impl InteractionColumns {
             .map(|name| weights(described, rows, name, run))
             .transpose()?;
         let matrix = match weights {
-            None => matrix(&users, &items, &vec![1.0_f32; rows.rows()], run)?,
+            None => {
+                let _ones = run.hold(rows.rows().saturating_mul(4))?;
+                matrix(&users, &items, &vec![1.0_f32; rows.rows()], run)?
+            }
             Some(weights) => matrix(&users, &items, &weights, run)?,
         };
         Ok(Interactions {
@@ -132,7 +135,8 @@ pub fn user_and_item(call: &Call) -> Result<(String, String)> {
 }
 
 fn weights(described: &CallInput, rows: &Input, name: &str, run: &Run) -> Result<Vec<f32>> {
-    run.reserve(rows.rows().saturating_mul(12))?;
+    run.reserve(rows.rows().saturating_mul(4))?;
+    let _numbers = run.hold(rows.rows().saturating_mul(16))?;
     let weights = rows.numbers(described, name)?;
     if let Some(bad) = weights.iter().find(|weight| **weight < 0.0) {
         return Err(Error::new(
@@ -162,7 +166,7 @@ fn weights(described: &CallInput, rows: &Input, name: &str, run: &Run) -> Result
 /// For sums that overflow, and memory that the limit forbids.
 pub fn matrix<V: Value>(rows: &Keys, columns: &Keys, values: &[V], run: &Run) -> Result<Csr<V>> {
     let cell_bytes = size_of::<(u32, u32, V)>();
-    run.reserve(values.len().saturating_mul(2 * cell_bytes))?;
+    let _cells = run.hold(values.len().saturating_mul(2 * cell_bytes))?;
     run.compute(|| -> tributary_algo::Result<_> {
         let mut cells: Vec<(u32, u32, V)> = rows
             .codes

@@ -10,10 +10,11 @@ use arrow::datatypes::DataType;
 use crate::call::{CallInput, is_text};
 use crate::error::{Error, Kind, Result};
 use crate::input::Keys;
-use crate::types::sql_type;
+use crate::types::{plain_layout, sql_type};
 
 /// The type in which values of both types can be compared without loss, if there is one.
 pub fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
+    let (left, right) = (plain_layout(left), plain_layout(right));
     if left == right {
         return Some(left.clone());
     }

@@ -20,7 +20,7 @@ use datafusion::catalog::Session;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::runtime::{JoinSet, SpawnedTask};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::utils::memory::get_record_batch_memory_size;
+use datafusion::common::utils::memory::RecordBatchMemoryCounter;
 use datafusion::common::{DFSchema, DFSchemaRef, Result as DataFusionResult, ScalarValue};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
@@ -48,7 +48,7 @@ use crate::error::{Error, Kind, Result};
 use crate::function::{Binding, RelationFunction};
 use crate::input::Input;
 use crate::model::ModelInfo;
-use crate::run::{Compute, Run, out_of_memory};
+use crate::run::{Compute, Run};
 
 /// An input relation of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -491,6 +491,7 @@ impl ExecutionPlan for RelationFunctionExec {
             schema: Arc::clone(&self.schema),
             steps: MetricBuilder::new(&self.metrics).counter("steps", partition),
             peak_bytes: MetricBuilder::new(&self.metrics).gauge("peak_bytes", partition),
+            held: Arc::default(),
             function: name.clone(),
             batch_rows: context.session_config().batch_size(),
         };
@@ -557,12 +558,11 @@ async fn read(
     }
     drop(sender);
     let mut collected: Vec<Vec<RecordBatch>> = vec![Vec::new(); partitions];
+    // Batches may be slices of one larger batch, whose memory is there once.
+    let mut counter = RecordBatchMemoryCounter::new();
     while let Some((partition, batch)) = batches.recv().await {
         let batch = batch?;
-        let bytes = get_record_batch_memory_size(&batch);
-        run.memory
-            .try_grow(bytes)
-            .map_err(|error| out_of_memory(&run.function, bytes, &error))?;
+        run.reserve(counter.count_batch(&batch))?;
         if let Some(slot) = collected.get_mut(partition) {
             slot.push(batch);
         }
@@ -570,7 +570,6 @@ async fn read(
     while let Some(finished) = tasks.join_next().await {
         finished.map_err(|error| Error::internal(format!("reading an input stopped: {error}")))?;
     }
-    run.peak_bytes.set_max(run.memory.size());
     Ok(Input::new(
         schema,
         collected.into_iter().flatten().collect(),

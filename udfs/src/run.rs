@@ -4,15 +4,17 @@
 //! multiply threads. [`Run`] is what a function sees; it is also the algorithms' `Host`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_plan::metrics::{Count, Gauge};
 use tokio::sync::mpsc::Sender;
 
 use crate::error::{Error, Kind, Result};
+use crate::types::plain_layout;
 
 /// The process-wide means of computing: one pool of threads.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub struct Run {
     pub(crate) schema: SchemaRef,
     pub(crate) steps: Count,
     pub(crate) peak_bytes: Gauge,
+    /// Bytes held beside `memory`, by guards.
+    pub(crate) held: Arc<AtomicUsize>,
     pub(crate) function: String,
     pub(crate) batch_rows: usize,
 }
@@ -60,11 +64,17 @@ impl Run {
         &self.schema
     }
 
-    /// Hands the rows that `columns` make, in the order of the result's columns, to the reader.
+    /// Hands the rows that `columns` make, in the order of the result's columns, to the reader. A
+    /// column of text or bytes may be in another layout than the result's.
     ///
     /// # Errors
     /// As [`Run::emit`]; [`Kind::Internal`] for columns of other types than the result's.
-    pub fn emit_columns(&self, columns: Vec<ArrayRef>) -> Result<()> {
+    pub fn emit_columns(&self, mut columns: Vec<ArrayRef>) -> Result<()> {
+        for (column, field) in columns.iter_mut().zip(self.schema.fields()) {
+            if plain_layout(column.data_type()) == plain_layout(field.data_type()) {
+                *column = cast(column, field.data_type())?;
+            }
+        }
         self.emit(&RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 
@@ -105,8 +115,46 @@ impl Run {
         self.memory
             .try_grow(bytes)
             .map_err(|error| out_of_memory(&self.function, bytes, &error))?;
-        self.peak_bytes.set_max(self.memory.size());
+        self.note_peak();
         Ok(())
+    }
+
+    /// Asks for `bytes` before they are allocated; they are given back when the guard is dropped.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfMemory`] where the memory limit forbids it.
+    pub fn hold(&self, bytes: usize) -> Result<Held> {
+        let memory = self.memory.new_empty();
+        memory
+            .try_grow(bytes)
+            .map_err(|error| out_of_memory(&self.function, bytes, &error))?;
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        self.note_peak();
+        Ok(Held {
+            _memory: memory,
+            bytes,
+            held: Arc::clone(&self.held),
+        })
+    }
+
+    pub(crate) fn note_peak(&self) {
+        let held = self.held.load(Ordering::Relaxed);
+        self.peak_bytes
+            .set_max(self.memory.size().saturating_add(held));
+    }
+}
+
+/// Memory that a call holds for a while; dropping it gives the memory back.
+#[derive(Debug)]
+pub struct Held {
+    _memory: MemoryReservation,
+    bytes: usize,
+    held: Arc<AtomicUsize>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -124,13 +172,12 @@ impl tributary_algo::Host for Run {
         bytes: usize,
         purpose: &str,
     ) -> tributary_algo::Result<tributary_algo::Reservation> {
-        let held = self.memory.new_empty();
-        held.try_grow(bytes)
+        let held = self
+            .hold(bytes)
             .map_err(|_| tributary_algo::Error::OutOfMemory {
                 wanted: bytes,
                 purpose: purpose.to_owned(),
             })?;
-        self.peak_bytes.set_max(self.memory.size() + bytes);
         Ok(tributary_algo::Reservation::new(held))
     }
 }

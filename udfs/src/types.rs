@@ -42,6 +42,16 @@ pub fn sql_type(data_type: &DataType) -> String {
     }
 }
 
+/// The type with which values of `data_type` lie one behind another: views of text or bytes, whose
+/// slices keep all that they were sliced from, become plain text or bytes.
+pub fn plain_layout(data_type: &DataType) -> &DataType {
+    match data_type {
+        DataType::Utf8View => &DataType::Utf8,
+        DataType::BinaryView => &DataType::Binary,
+        other => other,
+    }
+}
+
 /// A number as SQL writes it.
 pub fn sql_number(number: f64) -> String {
     if number.is_nan() {
