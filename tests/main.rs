@@ -10,7 +10,6 @@
     clippy::panic,
     reason = "a test that cannot go on ends by saying where"
 )]
-
 #![expect(
     clippy::result_large_err,
     reason = "a failure of a test is made once and read by a person"

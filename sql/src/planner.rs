@@ -438,9 +438,13 @@ impl ContextProvider for Planner {
 
     fn udf_names(&self) -> Vec<String> {
         let own = self.functions.keys();
-        own.chain(self.state.scalar_functions().keys())
+        let mut names: Vec<String> = own
+            .chain(self.state.scalar_functions().keys())
             .cloned()
-            .collect()
+            .collect();
+        // The nearest name is suggested in errors; of several, always the same one.
+        names.sort_unstable();
+        names
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{
     BinaryOperator, DataType as SqlType, Expr, FunctionArguments, Ident, ObjectName,
-    ObjectNamePart, Query, Select, Statement, TableFactor, VisitMut, VisitorMut,
+    ObjectNamePart, Query, Select, SelectItem, Statement, TableFactor, VisitMut, VisitorMut,
 };
 
 use crate::error::{Condition, Error, Report, Result};
@@ -68,6 +68,7 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         self.scopes.enter_select(select);
+        name_bare_columns(select);
         tables::unnest_in_select_list(select);
         ControlFlow::Continue(())
     }
@@ -188,6 +189,31 @@ impl Rewriter<'_> {
             }
             "tableoid" => self.scopes.table_oid(None, self.env).map(oid_literal),
             _ => None,
+        }
+    }
+}
+
+/// What is rewritten from a bare name keeps it as the name of its column.
+fn name_bare_columns(select: &mut Select) {
+    for item in &mut select.projection {
+        let name = match item {
+            SelectItem::UnnamedExpr(Expr::Identifier(name)) => normalise(name),
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
+                parts.last().map(normalise).unwrap_or_default()
+            }
+            _ => continue,
+        };
+        let rewritten = matches!(
+            name.as_str(),
+            "current_catalog" | "current_role" | "current_schema" | "tableoid"
+        );
+        if let SelectItem::UnnamedExpr(expr) = item
+            && rewritten
+        {
+            *item = SelectItem::ExprWithAlias {
+                expr: tree::take(expr),
+                alias: tree::quoted(name),
+            };
         }
     }
 }

@@ -162,12 +162,17 @@ pub enum SystemRelation {
 pub fn relation(schema: &str, name: &str, env: &Arc<SystemEnv>) -> Option<SystemRelation> {
     let definition = definition::find(schema, name)?;
     Some(match definition.view_query() {
-        Some(query) => SystemRelation::View(query),
+        Some(query) => SystemRelation::View(query.to_owned()),
         None => SystemRelation::Table(Arc::new(provider::SystemTable::new(
             definition,
             Arc::clone(env),
         ))),
     })
+}
+
+/// Whether the rows of the function `name` in FROM are those of a system relation of that name.
+pub(crate) fn is_row_function(name: &str) -> bool {
+    definition::find("pg_catalog", name).is_some_and(|definition| definition.kind == 'f')
 }
 
 /// Whether `name` is one of the two schemas that this module serves.

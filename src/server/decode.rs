@@ -104,7 +104,7 @@ fn text(
         ),
         "interval" => ScalarValue::IntervalMonthDayNano(Some(
             parse_interval_month_day_nano_config(
-                trimmed,
+                &spelled_out(trimmed),
                 IntervalParseConfig::new(arrow::compute::kernels::cast_utils::IntervalUnit::Second),
             )
             .map_err(|_| invalid_time(pg_type, text))?,
@@ -755,6 +755,26 @@ fn sql_name(name: &str) -> &str {
         "timestamptz" => "timestamp with time zone",
         other => other,
     }
+}
+
+/// An interval with its time of day in words, as the engine's parser takes it: `1 day 02:00:00`
+/// becomes `1 day 02 hours 00 minutes 00 seconds`.
+fn spelled_out(text: &str) -> String {
+    text.split_whitespace()
+        .map(|word| {
+            let sign = if word.starts_with('-') { "-" } else { "" };
+            let digits = word.trim_start_matches(['-', '+']);
+            let parts: Vec<&str> = digits.split(':').collect();
+            match parts.as_slice() {
+                [hours, minutes] => format!("{sign}{hours} hours {sign}{minutes} minutes"),
+                [hours, minutes, seconds] => {
+                    format!("{sign}{hours} hours {sign}{minutes} minutes {sign}{seconds} seconds")
+                }
+                _ => word.to_owned(),
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]

@@ -149,6 +149,9 @@ fn call(
             with_ordinality,
         ));
     }
+    if args.is_empty() && system::is_row_function(&folded) {
+        return Some(system_rows(&folded, table_alias.take()));
+    }
     if system::is_declared(&folded) || ROW_FUNCTIONS.contains(&folded.as_str()) {
         return Some(one_row(
             function(&folded, args),
@@ -207,6 +210,23 @@ fn unnested(
         .collect();
     let table = table_alias.map_or_else(|| quoted(name), |given| given.name.clone());
     derived(select(projection, None), lateral, table, names)
+}
+
+/// `pg_catalog.name AS name`, a system relation that has the rows of the function.
+fn system_rows(name: &str, table_alias: Option<TableAlias>) -> TableFactor {
+    let parts = ["pg_catalog", name].map(|part| ObjectNamePart::Identifier(quoted(part)));
+    TableFactor::Table {
+        name: ObjectName(parts.into()),
+        alias: Some(table_alias.unwrap_or_else(|| alias(quoted(name), Vec::new()))),
+        args: None,
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: false,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    }
 }
 
 /// `LATERAL (SELECT call) AS name (column)`.

@@ -4,9 +4,12 @@
 //! NULL. Domains of `information_schema` are given as their base types, which is what clients receive.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use sqlparser::ast::{Expr, SelectItem, SetExpr, Statement};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
 
 use super::names::quote_ident;
 use crate::pgtype::{self, PgType};
@@ -20,12 +23,13 @@ pub(super) struct Definition {
     pub name: &'static str,
     /// Its oid in PostgreSQL 15.
     pub oid: u32,
-    /// `r` for a table, `v` for a view.
+    /// `r` for a table, `v` for a view, `f` for the rows of a function in FROM, which no list of relations shows.
     pub kind: char,
     /// Its columns.
     pub columns: Vec<ColumnDefinition>,
     /// The columns as Arrow fields.
     pub arrow_schema: SchemaRef,
+    query: OnceLock<Option<String>>,
 }
 
 /// A column of a system relation.
@@ -53,9 +57,17 @@ impl Definition {
             .map(|(_, _, query)| *query)
     }
 
-    /// The query that gives the relation its declared columns and types; `None` where it is not a view over others.
-    pub fn view_query(&self) -> Option<String> {
-        let source = self.view_source()?;
+    /// The query that gives the relation its declared columns and types; `None` where it is not a view over others. Columns
+    /// that the file does not give are NULL.
+    pub fn view_query(&self) -> Option<&str> {
+        let query = self
+            .query
+            .get_or_init(|| self.conforming_query(self.view_source()?));
+        query.as_deref()
+    }
+
+    fn conforming_query(&self, source: &str) -> Option<String> {
+        let given = output_names(source)?;
         let columns: Vec<String> = self
             .columns
             .iter()
@@ -65,8 +77,13 @@ impl Definition {
                     Some(element) if column.pg_type.is_array() => (element, "[]"),
                     _ => (column.pg_type, ""),
                 };
+                let value = if given.iter().any(|given| given == column.name) {
+                    format!("view.{name}")
+                } else {
+                    "NULL".to_owned()
+                };
                 format!(
-                    "CAST({name} AS pg_catalog.\"{}\"{brackets}) AS {name}",
+                    "CAST({value} AS pg_catalog.\"{}\"{brackets}) AS {name}",
                     element.name
                 )
             })
@@ -78,8 +95,45 @@ impl Definition {
     }
 }
 
-/// The views that are written in SQL.
-const VIEWS: &[(&str, &str, &str)] = &[];
+macro_rules! views {
+    ($($schema:literal: $($name:literal),+;)+) => {
+        /// The views that are written in SQL: schema, name, query.
+        const VIEWS: &[(&str, &str, &str)] = &[$($(
+            ($schema, $name, include_str!(concat!("../../views/", $schema, "/", $name, ".sql"))),
+        )+)+];
+    };
+}
+
+views! {
+    "pg_catalog": "pg_group", "pg_roles", "pg_shadow", "pg_stat_all_tables", "pg_stat_database", "pg_stat_sys_tables", "pg_stat_user_tables", "pg_statio_all_tables", "pg_statio_sys_tables", "pg_statio_user_tables", "pg_tables", "pg_user", "pg_views";
+    "information_schema": "applicable_roles", "character_sets", "columns", "enabled_roles", "information_schema_catalog_name", "key_column_usage", "parameters", "role_table_grants", "routines", "schemata", "table_constraints", "table_privileges", "tables", "views";
+}
+
+/// The names of a query's columns, as far as the query itself gives them.
+fn output_names(query: &str) -> Option<Vec<String>> {
+    let statement = Parser::parse_sql(&PostgreSqlDialect {}, query)
+        .ok()?
+        .pop()?;
+    let Statement::Query(query) = statement else {
+        return None;
+    };
+    let mut body = *query.body;
+    // The first branch of a UNION names its columns.
+    while let SetExpr::SetOperation { left, .. } = body {
+        body = *left;
+    }
+    let SetExpr::Select(select) = body else {
+        return None;
+    };
+    let names = select.projection.iter().filter_map(|item| match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
+            parts.last().map(|part| part.value.clone())
+        }
+        _ => None,
+    });
+    Some(names.collect())
+}
 
 /// The relation of that name.
 pub(super) fn find(schema: &str, name: &str) -> Option<&'static Definition> {
@@ -131,6 +185,7 @@ fn header(line: &'static str) -> Option<Definition> {
         kind: words.next()?.chars().next()?,
         columns: Vec::new(),
         arrow_schema: Arc::new(Schema::empty()),
+        query: OnceLock::new(),
     })
 }
 
@@ -192,10 +247,19 @@ mod tests {
     fn names_and_oids_are_unique() {
         let oids: HashSet<u32> = all().iter().map(|d| d.oid).collect();
         assert_eq!(oids.len(), all().len());
-        for (schema, name, _) in VIEWS {
+        for (schema, name, source) in VIEWS {
+            let definition = find(schema, name).unwrap_or_else(|| unreachable!("{schema}.{name}"));
+            assert_eq!(definition.kind, 'v', "{schema}.{name}");
+            for column in output_names(source).unwrap_or_default() {
+                assert!(
+                    definition.column(&column).is_some(),
+                    "{schema}.{name}.{column}"
+                );
+            }
             assert!(
-                find(schema, name).is_some_and(|d| d.kind == 'v'),
-                "{schema}.{name}"
+                definition
+                    .view_query()
+                    .is_some_and(|query| query.contains("view."))
             );
         }
     }

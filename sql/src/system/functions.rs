@@ -60,6 +60,9 @@ fn declarations() -> impl Iterator<Item = &'static Declaration> {
     .flatten()
 }
 
+/// At the end of an overload: any number of further arguments, taken as text.
+const VARIADIC: &str = "...";
+
 /// A function: what it takes, what it gives, how it is computed.
 struct Declaration {
     name: &'static str,
@@ -208,16 +211,26 @@ impl ScalarUDFImpl for Function {
 
 /// How well arguments of the `given` types fit an overload, and what they are to be cast to; `None` if they do not.
 fn accept(overload: &[&str], given: &[DataType]) -> Option<(u32, Vec<DataType>)> {
-    if overload.len() != given.len() {
+    let fixed = match overload {
+        [fixed @ .., VARIADIC] => fixed,
+        all if all.len() == given.len() => all,
+        _ => return None,
+    };
+    if given.len() < fixed.len() {
         return None;
     }
     let mut fit = 0;
     let mut types = Vec::with_capacity(given.len());
-    for (wanted, given) in overload.iter().zip(given) {
+    for (wanted, given) in fixed.iter().zip(given) {
         let (one, data_type) = accept_one(pgtype::by_name(wanted)?, given)?;
         fit += one;
         types.push(data_type);
     }
+    // Values of any type, as text; booleans have a text form of their own here.
+    types.extend(given.iter().skip(fixed.len()).map(|given| match given {
+        DataType::Boolean => DataType::Boolean,
+        _ => DataType::Utf8,
+    }));
     Some((fit, types))
 }
 

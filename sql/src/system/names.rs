@@ -1,5 +1,7 @@
 //! Names as text: quoting, and reading possibly qualified names as PostgreSQL does.
 
+use std::sync::LazyLock;
+
 /// `name` as it must be written in SQL: in double quotes unless it is a plain lower-case name and no keyword.
 pub fn quote_ident(name: &str) -> String {
     let plain = name.bytes().enumerate().all(|(at, byte)| match byte {
@@ -8,7 +10,7 @@ pub fn quote_ident(name: &str) -> String {
         _ => false,
     });
     // PostgreSQL never leaves a dollar sign bare here, although it would be read.
-    if plain && !name.is_empty() && !name.contains('$') && KEYWORDS.binary_search(&name).is_err() {
+    if plain && !name.is_empty() && !name.contains('$') && !needs_quotes(name) {
         name.to_owned()
     } else {
         format!("\"{}\"", name.replace('"', "\"\""))
@@ -69,26 +71,57 @@ fn split_quoted(text: &str) -> Option<(String, &str)> {
     }
 }
 
-/// The keywords of PostgreSQL 15 that cannot be every kind of name without quotes, sorted.
-#[rustfmt::skip]
-const KEYWORDS: &[&str] = &[
-    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "between",
-    "bigint", "binary", "bit", "boolean", "both", "case", "cast", "char", "character", "check", "coalesce",
-    "collate", "collation", "column", "concurrently", "constraint", "create", "cross", "current_catalog",
-    "current_date", "current_role", "current_schema", "current_time", "current_timestamp", "current_user",
-    "dec", "decimal", "default", "deferrable", "desc", "distinct", "do", "else", "end", "except", "exists",
-    "extract", "false", "fetch", "float", "for", "foreign", "freeze", "from", "full", "grant", "greatest",
-    "group", "grouping", "having", "ilike", "in", "initially", "inner", "inout", "int", "integer", "intersect",
-    "interval", "into", "is", "isnull", "join", "lateral", "leading", "least", "left", "like", "limit",
-    "localtime", "localtimestamp", "national", "natural", "nchar", "none", "normalize", "not", "notnull",
-    "null", "nullif", "numeric", "offset", "on", "only", "or", "order", "out", "outer", "overlaps", "overlay",
-    "placing", "position", "precision", "primary", "real", "references", "returning", "right", "row", "select",
-    "session_user", "setof", "similar", "smallint", "some", "substring", "symmetric", "table", "tablesample",
-    "then", "time", "timestamp", "to", "trailing", "treat", "trim", "true", "union", "unique", "user", "using",
-    "values", "varchar", "variadic", "verbose", "when", "where", "window", "with", "xmlattributes",
-    "xmlconcat", "xmlelement", "xmlexists", "xmlforest", "xmlnamespaces", "xmlparse", "xmlpi", "xmlroot",
-    "xmlserialize", "xmltable",
-];
+/// A keyword of PostgreSQL 15.
+#[derive(Debug)]
+pub(super) struct Keyword {
+    pub word: &'static str,
+    /// `U` unreserved, `C` no function or type name, `T` only that, `R` reserved.
+    pub category: char,
+    /// Whether it may follow an expression as its name without AS.
+    pub bare_label: bool,
+}
+
+impl Keyword {
+    /// The category in words, as `pg_get_keywords` has them.
+    pub fn category_description(&self) -> &'static str {
+        match self.category {
+            'C' => "unreserved (cannot be function or type name)",
+            'T' => "reserved (can be function or type name)",
+            'R' => "reserved",
+            _ => "unreserved",
+        }
+    }
+}
+
+/// All keywords, sorted: `keywords.txt`, one a line, as `category bare-label word`.
+pub(super) fn keywords() -> &'static [Keyword] {
+    static KEYWORDS: LazyLock<Vec<Keyword>> = LazyLock::new(|| {
+        let lines = include_str!("keywords.txt").lines();
+        lines
+            .filter_map(|line| {
+                let mut words = line.split(' ');
+                Some(Keyword {
+                    category: words.next()?.chars().next()?,
+                    bare_label: words.next()? == "t",
+                    word: words.next()?,
+                })
+            })
+            .collect()
+    });
+    &KEYWORDS
+}
+
+/// Whether a name is a keyword that needs quotes in some place.
+fn needs_quotes(name: &str) -> bool {
+    let keywords = keywords();
+    keywords
+        .binary_search_by(|keyword| keyword.word.cmp(name))
+        .is_ok_and(|at| {
+            keywords
+                .get(at)
+                .is_some_and(|keyword| keyword.category != 'U')
+        })
+}
 
 #[cfg(test)]
 mod tests {
@@ -96,7 +129,11 @@ mod tests {
 
     #[test]
     fn quotes_as_postgres_does() {
-        assert!(KEYWORDS.is_sorted());
+        assert!(keywords().is_sorted_by_key(|keyword| keyword.word));
+        assert_eq!(
+            keywords().len(),
+            include_str!("keywords.txt").lines().count()
+        );
         for (name, quoted) in [
             ("customers", "customers"),
             ("Customers", "\"Customers\""),

@@ -132,7 +132,10 @@ impl Objects {
         };
         objects.add_namespace(PG_CATALOG, "pg_catalog", Some("system catalog schema"));
         objects.add_namespace(INFORMATION_SCHEMA, "information_schema", None);
-        for definition in definition::all() {
+        for definition in definition::all()
+            .iter()
+            .filter(|definition| definition.kind != 'f')
+        {
             let namespace = objects.namespace_oid(definition.schema).unwrap_or_default();
             let source = RelationSource::System(definition);
             objects.add_relation(definition.oid, namespace, definition.name, source);

@@ -43,10 +43,11 @@ pub(super) fn rows(
             "pg_collation" => collations(&mut rows, env)?,
             "pg_database" => databases(&mut rows, env)?,
             "pg_description" => descriptions(&mut rows, objects, env)?,
+            "pg_get_keywords" => keywords(&mut rows)?,
             "pg_language" => languages(&mut rows, env)?,
             "pg_namespace" => namespaces(&mut rows, objects, env)?,
             "pg_proc" => functions(&mut rows, objects, env)?,
-            "pg_settings" => settings(&mut rows, env)?,
+            "pg_settings" | "pg_show_all_settings" => settings(&mut rows, env)?,
             "pg_stat_activity" => activity(&mut rows, env)?,
             "pg_tablespace" => tablespaces(&mut rows, env)?,
             "pg_timezone_names" => time_zones(&mut rows)?,
@@ -493,6 +494,27 @@ fn activity(rows: &mut Rows, env: &SystemEnv) -> Result<()> {
             ("state", session.state.as_str().into()),
             ("query", session.statement.as_str().into()),
             ("backend_type", "client backend".into()),
+        ])?;
+    }
+    Ok(())
+}
+
+fn keywords(rows: &mut Rows) -> Result<()> {
+    for keyword in super::names::keywords() {
+        rows.push([
+            ("word", keyword.word.into()),
+            ("catcode", keyword.category.into()),
+            ("barelabel", keyword.bare_label.into()),
+            ("catdesc", keyword.category_description().into()),
+            (
+                "baredesc",
+                if keyword.bare_label {
+                    "can be bare label"
+                } else {
+                    "requires AS"
+                }
+                .into(),
+            ),
         ])?;
     }
     Ok(())

@@ -246,48 +246,36 @@ impl ViewColumns for Views {
     }
 }
 
+#[track_caller]
+fn check(sql: &str, columns: usize, rows: &[&str]) {
+    let answer = Fixture::new().ask(sql).unwrap();
+    assert_eq!(answer.columns.len(), columns, "{sql}");
+    let mut found = answer.rows;
+    found.sort();
+    assert_eq!(found, rows, "{sql}");
+}
+
 #[test]
-fn explore() {
-    let Ok(path) = std::env::var("PGCAT_SQL") else {
-        return;
-    };
-    let fixture = Fixture::new();
-    let mut names: Vec<String> = fixture
-        .state
-        .scalar_functions()
-        .keys()
-        .chain(fixture.state.aggregate_functions().keys())
-        .chain(fixture.state.window_functions().keys())
-        .cloned()
-        .collect();
-    names.extend(
-        super::functions(&fixture.env)
-            .iter()
-            .map(|f| f.name().to_owned()),
+fn subqueries_that_refer_to_the_outer_row_give_its_value() {
+    check(
+        "SELECT (SELECT count(*) FROM (VALUES (1), (2)) AS u (b) WHERE u.b > t.a) AS n \
+         FROM (VALUES (1), (2)) AS t (a)",
+        1,
+        &["0", "1"],
     );
-    names.sort();
-    std::fs::write("/tmp/pgcat/names.txt", names.join("\n")).unwrap();
-    let text = std::fs::read_to_string(path).unwrap();
-    let (mut ok, mut bad) = (0, 0);
-    let mut out = String::new();
-    for one in text.split("\n;;\n").filter(|one| !one.trim().is_empty()) {
-        match fixture.ask(one) {
-            Ok(answer) => {
-                ok += 1;
-                if std::env::var("QUIET").is_err() {
-                    out += &format!(
-                        "---- {}\n{:?}\n{}\n\n",
-                        one.trim(),
-                        answer.columns,
-                        answer.rows.join("\n")
-                    );
-                }
-            }
-            Err(e) => {
-                bad += 1;
-                out += &format!("---- {}\n!!!! {e}\n\n", one.trim());
-            }
-        }
-    }
-    std::fs::write("/tmp/pgcat/out.txt", format!("{out}\nok {ok} bad {bad}\n")).unwrap();
+    check(
+        "SELECT EXISTS (SELECT 1 FROM (VALUES (1)) AS u (b) WHERE u.b = t.a) AS e \
+         FROM (VALUES (1), (2)) AS t (a)",
+        1,
+        &["false", "true"],
+    );
+}
+
+#[test]
+fn the_schemas_are_listed() {
+    check(
+        "SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname IN ('public', 'pg_catalog')",
+        1,
+        &["pg_catalog", "public"],
+    );
 }

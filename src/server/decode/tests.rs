@@ -276,7 +276,10 @@ fn binary_values_are_those_of_the_send_functions() {
         "numeric NaN and infinity are not supported",
     );
     refused(
-        binary("timestamp", &[0x7f; 8]),
+        binary(
+            "timestamp",
+            &[0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe],
+        ),
         "22008",
         "timestamp out of range",
     );

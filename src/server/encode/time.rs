@@ -330,8 +330,8 @@ mod tests {
         assert_eq!(shown(summer, "Asia/Kolkata"), "2024-07-03 15:16:40+05:30");
         assert_eq!(shown(summer, "-03:30"), "2024-07-03 06:16:40-03:30");
         assert_eq!(
-            shown(-3_000_000_000_000_000, "Europe/Amsterdam").get(19..),
-            Some("+00:19:32")
+            shown(-3_000_000_000_000_000, "Europe/Brussels").get(19..),
+            Some("+00:17:30")
         );
         for bad in ["", "Mars/Olympus", "+99", "+1:2:3", "+x"] {
             assert_eq!(Zone::parse(bad), None, "{bad}");

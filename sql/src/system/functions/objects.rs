@@ -8,10 +8,11 @@ use std::sync::Arc;
 use datafusion::common::Result;
 
 use super::super::SystemEnv;
+use super::super::names::quote_ident;
 use super::super::objects::{Objects, RelationObject};
 use super::super::rows::Value;
 use super::super::tables::{DATABASE_OID, class, is_system_namespace};
-use super::references::relation_argument;
+use super::references::{ReferenceKind, relation_argument};
 use super::{Declaration, int, oid, text};
 use crate::error::{Condition, Report};
 use crate::pgtype;
@@ -141,6 +142,18 @@ pub(super) const DECLARATIONS: &[Declaration] = &[
                 .map(|function| function.arguments_text(false))
                 .into())
         },
+    ),
+    Declaration::new(
+        "pg_get_functiondef",
+        &[&["oid"]],
+        "text",
+        function_definition,
+    ),
+    Declaration::new(
+        "pg_describe_object",
+        &[&["oid", "oid", "int4"]],
+        "text",
+        describe_object,
     ),
     always_null!("pg_get_function_sqlbody", &[&["oid"]], "text"),
     always_null!(
@@ -322,6 +335,63 @@ fn col_description(env: &Arc<SystemEnv>, arguments: &[Value]) -> Result<Value> {
         .zip(at)
         .and_then(|(relation, at)| relation.columns(env).get(at)?.comment.as_deref());
     Ok(comment.into())
+}
+
+/// A function as the statement that would make it, if it could be made by one.
+fn function_definition(env: &Arc<SystemEnv>, arguments: &[Value]) -> Result<Value> {
+    let objects = env.objects();
+    let function = objects.functions.get(&oid(arguments, 0)?);
+    Ok(function
+        .map(|function| {
+            let volatility = match function.volatility {
+                'i' => " IMMUTABLE",
+                's' => " STABLE",
+                _ => "",
+            };
+            let strict = if function.strict { " STRICT" } else { "" };
+            format!(
+                "CREATE OR REPLACE FUNCTION {}({})\n RETURNS {}\n LANGUAGE internal\n{volatility}{strict}\nAS $function${}$function$\n",
+                objects.qualified(function.namespace, &function.name, false),
+                function.arguments_text(true),
+                function.result_text,
+                function.name,
+            )
+        })
+        .into())
+}
+
+fn describe_object(env: &Arc<SystemEnv>, arguments: &[Value]) -> Result<Value> {
+    let (class, object, part) = (oid(arguments, 0)?, oid(arguments, 1)?, int(arguments, 2)?);
+    let objects = env.objects();
+    let text = match class {
+        class::RELATION => objects.relations.get(&object).map(|relation| {
+            let kind = if relation.kind() == 'v' {
+                "view"
+            } else {
+                "table"
+            };
+            let visible = objects.is_relation_visible(relation);
+            let name = objects.qualified(relation.namespace, &relation.name, visible);
+            let column = part
+                .checked_sub(1)
+                .and_then(|at| relation.columns(env).get(usize::try_from(at).ok()?));
+            match column {
+                Some(column) => format!("column {} of {kind} {name}", quote_ident(&column.name)),
+                None => format!("{kind} {name}"),
+            }
+        }),
+        class::NAMESPACE => objects
+            .namespace_name(object)
+            .map(|name| format!("schema {}", quote_ident(name))),
+        class::FUNCTION => objects.functions.get(&object).map(|_| {
+            format!(
+                "function {}",
+                ReferenceKind::FunctionWithArguments.write(env, object)
+            )
+        }),
+        _ => None,
+    };
+    Ok(text.into())
 }
 
 fn relation_size(env: &Arc<SystemEnv>, arguments: &[Value]) -> Result<Value> {

@@ -7,7 +7,8 @@ use datafusion::common::Result;
 use super::super::SystemEnv;
 use super::super::names::{quote_ident, quote_literal};
 use super::super::rows::Value;
-use super::{Declaration, int, oid, text};
+use super::{Declaration, VARIADIC, int, oid, text};
+use crate::error::{Condition, Report};
 use crate::pgtype;
 
 pub(super) const DECLARATIONS: &[Declaration] = &[
@@ -30,6 +31,9 @@ pub(super) const DECLARATIONS: &[Declaration] = &[
     })
     .not_strict()
     .immutable(),
+    Declaration::new("format", &[&["text", VARIADIC]], "text", format)
+        .not_strict()
+        .immutable(),
     Declaration::new("pg_size_pretty", &[&["int8"]], "text", |_, arguments| {
         Ok(size_pretty(int(arguments, 0)?).into())
     })
@@ -94,6 +98,91 @@ fn format_type(_: &Arc<SystemEnv>, arguments: &[Value]) -> Result<Value> {
     };
     Ok(pgtype::format_type(oid(arguments, 0)?, modifier).into())
 }
+
+/// `format`: `%s` a value, `%I` a quoted name, `%L` a literal, each as `%[position$][-][width]s`.
+fn format(_: &Arc<SystemEnv>, arguments: &[Value]) -> Result<Value> {
+    let Some((Value::Text(pattern), values)) = arguments.split_first() else {
+        return Ok(Value::Null);
+    };
+    let bad = |message: &str| Report::new(Condition::InvalidParameter, message);
+    let mut output = String::new();
+    let mut characters = pattern.chars().peekable();
+    let mut next = 0;
+    while let Some(character) = characters.next() {
+        if character != '%' {
+            output.push(character);
+            continue;
+        }
+        if characters.next_if_eq(&'%').is_some() {
+            output.push('%');
+            continue;
+        }
+        let mut number = None;
+        let mut left = false;
+        loop {
+            match characters.peek().copied() {
+                Some('-') => left = true,
+                Some('$') => match number.take() {
+                    Some(0) | None => {
+                        return Err(bad(
+                            "format specifies argument 0, but arguments are numbered from 1",
+                        )
+                        .into());
+                    }
+                    Some(position) => next = position - 1,
+                },
+                Some(other) => match other.to_digit(10).and_then(|d| usize::try_from(d).ok()) {
+                    Some(digit) => {
+                        let before: usize = number.unwrap_or(0);
+                        number = Some(before.saturating_mul(10).saturating_add(digit));
+                    }
+                    None => break,
+                },
+                None => return Err(bad("unterminated format() type specifier").into()),
+            }
+            characters.next();
+        }
+        let width = number.unwrap_or(0);
+        if width > FORMAT_WIDTH_MAX {
+            return Err(bad("number is out of range").into());
+        }
+        let Some(value) = values.get(next) else {
+            return Err(bad("too few arguments for format()").into());
+        };
+        next += 1;
+        let plain = match value {
+            Value::Text(text) => Some(text.clone()),
+            Value::Bool(value) => Some(if *value { "t" } else { "f" }.to_owned()),
+            _ => None,
+        };
+        let text = match (characters.next(), plain) {
+            (Some('s'), plain) => plain.unwrap_or_default(),
+            (Some('I'), Some(plain)) => quote_ident(&plain),
+            (Some('I'), None) => {
+                return Err(bad("null values cannot be formatted as an SQL identifier").into());
+            }
+            (Some('L'), Some(plain)) => quote_literal(&plain),
+            (Some('L'), None) => "NULL".to_owned(),
+            (Some(other), _) => {
+                return Err(
+                    bad(&format!("unrecognized format() type specifier \"{other}\""))
+                        .hint("For a single \"%\" use \"%%\".")
+                        .into(),
+                );
+            }
+            (None, _) => return Err(bad("unterminated format() type specifier").into()),
+        };
+        if left {
+            output.push_str(&format!("{text:<width$}"));
+        } else {
+            output.push_str(&format!("{text:>width$}"));
+        }
+    }
+    Ok(output.into())
+}
+
+/// The widest field of `format`, far beyond any table, far below what would fill the memory.
+const FORMAT_WIDTH_MAX: usize = 10_000;
 
 /// A number of bytes in the largest unit that leaves at least ten of it, rounded half away from zero.
 fn size_pretty(bytes: i64) -> String {

@@ -1,0 +1,5 @@
+-- Roles that may log in. Their verifiers are not shown: no query needs them.
+SELECT a.rolname AS usename, a.oid AS usesysid, a.rolcreatedb AS usecreatedb, a.rolsuper AS usesuper,
+       a.rolreplication AS userepl, a.rolbypassrls AS usebypassrls
+FROM pg_catalog.pg_authid AS a
+WHERE a.rolcanlogin
