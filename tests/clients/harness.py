@@ -19,9 +19,6 @@ PROGRAM = None  # Set by run.py.
 CHECKS = []
 
 
-FOLDER = pathlib.Path(__file__).parent
-
-
 class Skip(Exception):
     """Raised by a check that cannot be run here; its text says why."""
 
@@ -36,19 +33,9 @@ def check(name):
     return register
 
 
-def known_failures():
-    """The checks that wait for an open issue: their names, and why, from known_failures.txt."""
-    lines = (FOLDER / "known_failures.txt").read_text().splitlines()
-    return dict(line.split(" | ", 1) for line in lines if line and not line.startswith("#"))
-
-
 def run_checks(pattern):
-    """Runs the checks whose name contains `pattern`; the numbers of passed and failed ones.
-
-    A check that is known to fail is run all the same; that it fails is reported with the reason.
-    """
+    """Runs the checks whose name contains `pattern`; the numbers of passed and failed ones."""
     passed = failed = 0
-    known = known_failures()
     for name, function in CHECKS:
         if pattern not in name:
             continue
@@ -57,9 +44,6 @@ def run_checks(pattern):
         except Skip as why:
             print(f"skipped: {name}, {why}", flush=True)
         except Exception:  # Whatever a check raises is its failure, and the next one runs.
-            if name in known:
-                print(f"skipped: {name}, known to fail: {known[name]}", flush=True)
-                continue
             failed += 1
             print(f"FAILED: {name}", flush=True)
             print("    " + traceback.format_exc().rstrip().replace("\n", "\n    "), flush=True)

@@ -256,7 +256,12 @@ mod tests {
                     "{schema}.{name}.{column}"
                 );
             }
-            assert!(definition.view_query().is_some(), "{schema}.{name}");
+            assert!(
+                definition
+                    .view_query()
+                    .is_some_and(|query| query.contains("view.")),
+                "{schema}.{name}"
+            );
         }
     }
 }
