@@ -11,14 +11,18 @@ use std::time::Duration;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::session_state::SessionState;
+use datafusion::execution::session_state::SessionState as EngineState;
 use datafusion::logical_expr::LogicalPlan;
+use parking_lot::Mutex;
 use tributary_catalog::{Snapshot, SnapshotId, Transaction};
+use tributary_sql::interrupt::{StopFlag, interruptible};
 use tributary_sql::names::output_names;
 use tributary_sql::parse::{Parsed, parse};
 use tributary_sql::planner::Planner;
 use tributary_sql::settings::{Settings, display_name};
+use tributary_sql::statement::copy::Load;
 use tributary_sql::statement::{self, Plan, SessionCommand};
+use tributary_sql::system::{SessionActivity, SessionState};
 use tributary_sql::{Condition, Report};
 
 mod engine;
@@ -43,6 +47,8 @@ pub struct SessionOptions {
     pub server_address: Option<std::net::SocketAddr>,
     /// Where the client is, if over the network.
     pub client_address: Option<std::net::SocketAddr>,
+    /// What stops the session's statements from outside.
+    pub stop: StopFlag,
 }
 
 /// A parsed statement.
@@ -80,7 +86,16 @@ pub struct Prepared {
     /// The columns of the result; `None` where it yields no rows.
     pub result: Option<SchemaRef>,
     statement: Statement,
-    plan: Option<(SnapshotId, Arc<LogicalPlan>)>,
+    plan: Option<Reusable>,
+}
+
+/// A plan that may run again.
+#[derive(Debug, Clone)]
+struct Reusable {
+    /// The snapshot and the settings it was made with; with others it might be another plan.
+    snapshot: SnapshotId,
+    settings: u64,
+    plan: Arc<LogicalPlan>,
 }
 
 /// Where a session stands between statements.
@@ -147,12 +162,15 @@ pub struct Session {
     engine: Arc<Engine>,
     options: SessionOptions,
     superuser: bool,
-    state: Arc<SessionState>,
+    state: Arc<EngineState>,
     settings: Settings,
     reported: Vec<(&'static str, String)>,
     prepared: HashMap<String, Prepared>,
     open: Option<Open>,
     notices: Vec<Notice>,
+    activity: Arc<Mutex<SessionActivity>>,
+    /// When the running or last statement started, in microseconds since 1970 UTC.
+    statement_started_at: i64,
 }
 
 /// A transaction that is open between statements.
@@ -162,6 +180,8 @@ struct Open {
     explicit: bool,
     read_only: bool,
     failed: bool,
+    /// In microseconds since 1970 UTC.
+    started_at: i64,
 }
 
 impl Session {
@@ -184,6 +204,19 @@ impl Session {
             settings.start(name, value)?;
         }
         let reported = settings.reported();
+        let connected_at = engine::now();
+        let activity = engine.sessions().add(SessionActivity {
+            pid: options.backend_pid,
+            user: options.user.clone(),
+            application_name: options.application_name.clone(),
+            client: options.client_address,
+            connected_at,
+            transaction_started_at: None,
+            statement_started_at: None,
+            state_changed_at: Some(connected_at),
+            state: SessionState::Idle,
+            statement: String::new(),
+        });
         Ok(Self {
             state: Arc::clone(engine.state()),
             engine,
@@ -194,7 +227,41 @@ impl Session {
             prepared: HashMap::new(),
             open: None,
             notices: Vec::new(),
+            activity,
+            statement_started_at: connected_at,
         })
+    }
+
+    /// Tells that a statement starts; `now()` is its start, or that of the transaction it is in.
+    fn begin_statement(&mut self, statement: &Statement) {
+        self.statement_started_at = engine::now();
+        let mut activity = self.activity.lock();
+        activity.state = SessionState::Active;
+        activity.statement_started_at = Some(self.statement_started_at);
+        activity.state_changed_at = Some(self.statement_started_at);
+        activity.transaction_started_at = Some(
+            self.open
+                .as_ref()
+                .map_or(self.statement_started_at, |open| open.started_at),
+        );
+        activity.statement.clear();
+        activity.statement.push_str(statement.text());
+        let name = self.settings.value("application_name").unwrap_or_default();
+        if activity.application_name != name {
+            name.clone_into(&mut activity.application_name);
+        }
+    }
+
+    /// Tells that the session waits for its user.
+    pub fn rest(&mut self) {
+        let mut activity = self.activity.lock();
+        activity.state_changed_at = Some(engine::now());
+        activity.transaction_started_at = self.open.as_ref().map(|open| open.started_at);
+        activity.state = match self.transaction_status() {
+            TransactionStatus::Idle => SessionState::Idle,
+            TransactionStatus::Active => SessionState::IdleInTransaction,
+            TransactionStatus::Failed => SessionState::IdleInFailedTransaction,
+        };
     }
 
     /// The statements of a query string; comments alone give none.
@@ -220,6 +287,7 @@ impl Session {
         statement: &Statement,
         declared: &[Option<DataType>],
     ) -> Result<Prepared> {
+        self.begin_statement(statement);
         self.refuse_after_failure(statement)?;
         let declared: Vec<Option<FieldRef>> = declared
             .iter()
@@ -247,7 +315,12 @@ impl Session {
                 } else {
                     client_schema(plan.schema().as_arrow())
                 };
-                let keep = (tag.is_none() && !writes).then(|| (snapshot.id, Arc::new(plan)));
+                let keep = tag.is_none() && !writes && !planner.is_momentary();
+                let keep = keep.then(|| Reusable {
+                    snapshot: snapshot.id,
+                    settings: self.settings.version(),
+                    plan: Arc::new(plan),
+                });
                 (parameters, Some(schema), keep)
             }
             Plan::Write { plan, .. } => (parameters_of(&plan, &declared)?, None, None),
@@ -286,6 +359,7 @@ impl Session {
     }
 
     async fn run(&mut self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Outcome> {
+        self.begin_statement(&prepared.statement);
         if values.len() != prepared.parameters.len() {
             return Err(Report::new(
                 Condition::ParameterCount,
@@ -299,11 +373,12 @@ impl Session {
         }
         let snapshot = self.snapshot()?;
         // A plan made on the same snapshot is the plan that would be made now.
-        if let Some((made_on, plan)) = &prepared.plan
-            && *made_on == snapshot.id
+        if let Some(made) = &prepared.plan
+            && made.snapshot == snapshot.id
+            && made.settings == self.settings.version()
             && self.open.is_none()
         {
-            let plan = bound(plan.as_ref().clone(), &values)?;
+            let plan = bound(made.plan.as_ref().clone(), &values)?;
             return self.rows(plan, RowsTag::Counted("SELECT")).await;
         }
         let planner = self.planner(Arc::clone(&snapshot))?;
@@ -396,7 +471,13 @@ impl Session {
                     self.notice("00000", notice);
                 }
                 let rows = match load.plan {
-                    Some(plan) => rows::count(self.stream(&plan).await?).await?,
+                    Some(plan) => match self.stream(&plan).await {
+                        Ok(stream) => match rows::count(stream).await {
+                            Ok(rows) => rows,
+                            Err(error) => return Err(Load::blamed(load.files, error).await),
+                        },
+                        Err(error) => return Err(Load::blamed(load.files, error).await),
+                    },
                     None => 0,
                 };
                 finish(implicit).await?;
@@ -410,11 +491,19 @@ impl Session {
                     tag: tag.to_owned(),
                 })
             }
-            Plan::Session(command) => Box::pin(self.command(command, &planner)).await,
+            Plan::Session(command) => {
+                let source = &prepared.statement.parsed.source;
+                Box::pin(self.command(command, &planner, source)).await
+            }
         }
     }
 
-    async fn command(&mut self, command: SessionCommand, planner: &Planner) -> Result<Outcome> {
+    async fn command(
+        &mut self,
+        command: SessionCommand,
+        planner: &Planner,
+        source: &Arc<str>,
+    ) -> Result<Outcome> {
         let done = |tag: &str| {
             Ok(Outcome::Done {
                 tag: tag.to_owned(),
@@ -437,6 +526,7 @@ impl Session {
                             explicit: true,
                             read_only,
                             failed: false,
+                            started_at: self.statement_started_at,
                         });
                     }
                 }
@@ -510,6 +600,7 @@ impl Session {
                         text: statement.to_string(),
                         statement: *statement,
                         offset: 0,
+                        source: Arc::clone(source),
                     }),
                 };
                 let prepared = self.prepare(&inner, &declared).await?;
@@ -585,6 +676,7 @@ impl Session {
                 explicit: false,
                 read_only: self.is_on("default_transaction_read_only"),
                 failed: false,
+                started_at: engine::now(),
             });
         }
         Ok(())
@@ -737,6 +829,7 @@ impl Session {
             .query_planner()
             .create_physical_plan(&plan, self.state.as_ref())
             .await?;
+        let physical = interruptible(physical, &self.options.stop)?;
         Ok(datafusion::physical_plan::execute_stream(
             physical,
             self.state.task_ctx(),
@@ -777,6 +870,12 @@ impl Session {
             schema,
             tag: RowsTag::Plain("SHOW"),
         })
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.engine.sessions().remove(self.options.backend_pid);
     }
 }
 

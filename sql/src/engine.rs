@@ -15,7 +15,7 @@ use tributary_udfs::plan::RelationFunctionPlanner;
 use tributary_udfs::run::Compute;
 
 use crate::write::WritePlanner;
-use crate::{apply, rewrite};
+use crate::{apply, exact, rewrite};
 
 /// The state from which sessions are cloned.
 pub fn session_state(
@@ -35,6 +35,7 @@ pub fn session_state(
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_analyzer_rule(exact::analyzer_rule())
         .with_analyzer_rule(apply::analyzer_rule())
         .with_query_planner(Arc::new(EnginePlanner { compute }));
     // Before the engine's own, which take a literal as text.
@@ -47,6 +48,13 @@ pub fn session_state(
             .scalar_functions()
             .get_or_insert_default()
             .push(function);
+    }
+    builder
+        .aggregate_functions()
+        .get_or_insert_default()
+        .push(exact::sum());
+    for function in builder.window_functions().get_or_insert_default() {
+        *function = exact::window(Arc::clone(function));
     }
     builder.build()
 }

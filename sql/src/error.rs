@@ -1,8 +1,11 @@
 //! The error of this crate: PostgreSQL's conditions with message, detail, hint and position.
 
+use arrow::datatypes::DataType;
 use datafusion::error::DataFusionError;
 use sqlparser::parser::ParserError;
 use sqlparser::tokenizer::{Location, TokenizerError};
+
+use crate::pgtype;
 
 /// The condition an error [`Report`] stands for; the server maps each to one SQLSTATE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,6 +68,8 @@ pub enum Condition {
     ParameterCount,
     /// A limit on size or depth of a statement.
     StatementTooComplex,
+    /// The user, or a limit, has stopped the statement.
+    Cancelled,
     /// A broken invariant: a bug in Tributary.
     Internal,
 }
@@ -142,10 +147,63 @@ pub enum Error {
     /// A condition found by the engine.
     #[error(transparent)]
     Engine(Box<DataFusionError>),
+    /// Another error, at a place in the query string.
+    #[error("{source}")]
+    Located {
+        /// Characters from 1.
+        position: usize,
+        /// What it is.
+        source: Box<Error>,
+    },
 }
 
 /// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// The same error with the place that the engine's planner points at, in characters of `sql`, the text it planned.
+    #[must_use]
+    pub fn located(self, sql: &str) -> Self {
+        let Self::Engine(error) = &self else {
+            return self;
+        };
+        let position = error
+            .diagnostic()
+            .and_then(|diagnostic| diagnostic.span)
+            .and_then(|span| {
+                let (line, column) = (span.start.line, span.start.column);
+                character_position(sql, Location { line, column })
+            });
+        match position {
+            Some(position) => Self::Located {
+                position,
+                source: Box::new(self),
+            },
+            None => self,
+        }
+    }
+
+    /// The same error without a place: it was met in another text than the user's, such as a view's.
+    #[must_use]
+    pub fn elsewhere(self) -> Self {
+        match self {
+            Self::Engine(error) => Self::Engine(Box::new(without_places(*error))),
+            Self::Located { source, .. } => source.elsewhere(),
+            Self::Report(report) => Self::Report(report.at(None)),
+            other => other,
+        }
+    }
+}
+
+fn without_places(error: DataFusionError) -> DataFusionError {
+    match error {
+        DataFusionError::Diagnostic(_, source) => without_places(*source),
+        DataFusionError::Context(text, source) => {
+            DataFusionError::Context(text, Box::new(without_places(*source)))
+        }
+        other => other,
+    }
+}
 
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
@@ -172,8 +230,25 @@ impl From<Error> for DataFusionError {
             Error::Function(error) => error.into(),
             Error::Report(report) => report.into(),
             Error::Catalog(error) => DataFusionError::External(Box::new(error)),
+            Error::Located { source, .. } => (*source).into(),
         }
     }
+}
+
+/// What PostgreSQL advises where no function fits a call.
+pub const NO_FUNCTION_HINT: &str = "No function matches the given name and argument types. You might need to add explicit type casts.";
+
+/// A call that fits no function of that name.
+pub fn undefined_function(name: &str, given: &[DataType]) -> Report {
+    let types: Vec<String> = given
+        .iter()
+        .map(|data_type| pgtype::format_type(pgtype::of_data_type(data_type).oid, None))
+        .collect();
+    Report::new(
+        Condition::UndefinedFunction,
+        format!("function {name}({}) does not exist", types.join(", ")),
+    )
+    .hint(NO_FUNCTION_HINT)
 }
 
 /// A syntax error of the parser, in PostgreSQL's words and with its position.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::{Session, TableProvider};
@@ -19,7 +20,9 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use tributary_catalog::IngestedFile;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -154,6 +157,54 @@ pub fn open(path: &Path) -> Result<ParquetFile> {
         checksum: checksum(path)?,
         modified_at: facts.modified().ok().map(DateTime::<Utc>::from),
     })
+}
+
+/// Whether an error of the engine is about what a file holds, or the reading of it.
+pub fn is_of_reading(error: &DataFusionError) -> bool {
+    match error.find_root() {
+        DataFusionError::ParquetError(_)
+        | DataFusionError::ObjectStore(_)
+        | DataFusionError::IoError(_) => true,
+        DataFusionError::ArrowError(error, _) => matches!(
+            error.as_ref(),
+            ArrowError::ParquetError(_) | ArrowError::ExternalError(_) | ArrowError::IoError(..)
+        ),
+        DataFusionError::External(error) => {
+            !(error.is::<Report>()
+                || error.is::<tributary_catalog::Error>()
+                || error.is::<tributary_udfs::Error>())
+        }
+        _ => false,
+    }
+}
+
+/// Reads the files to their ends, until one cannot be read.
+pub fn first_damaged(files: &[PathBuf]) -> Option<Report> {
+    files.iter().find_map(|path| {
+        let reason = match decode(path) {
+            Ok(()) => return None,
+            Err(reason) => reason,
+        };
+        Some(
+            Report::new(
+                Condition::BadFile,
+                format!("could not read file \"{}\"", path.display()),
+            )
+            .detail(format!("{}.", reason.trim_end_matches('.')))
+            .hint("The file is damaged. Nothing was loaded."),
+        )
+    })
+}
+
+fn decode(path: &Path) -> std::result::Result<(), String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let rows = ParquetRecordBatchReaderBuilder::try_new(file)
+        .and_then(ParquetRecordBatchReaderBuilder::build)
+        .map_err(|error| error.to_string())?;
+    for batch in rows {
+        batch.map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 fn checksum(path: &Path) -> Result<String> {

@@ -1,5 +1,7 @@
 //! From text to statements: tokenised once, one [`Parsed`] for each statement.
 
+use std::sync::Arc;
+
 use sqlparser::ast::Statement;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -22,6 +24,8 @@ pub struct Parsed {
     pub text: String,
     /// Characters of the query string before the statement, for error positions.
     pub offset: usize,
+    /// The whole query string, which the positions within the tree refer to.
+    pub source: Arc<str>,
 }
 
 /// Splits a query string into its statements; comments and empty statements vanish.
@@ -41,6 +45,7 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
     let tokens = Tokenizer::new(&dialect, sql)
         .tokenize_with_location()
         .map_err(|error| token_error(sql, &error))?;
+    let source: Arc<str> = Arc::from(sql);
     let mut statements = Vec::new();
     for tokens in tokens.split(|token| token.token == Token::SemiColon) {
         let Some(first) = tokens.iter().find(|token| is_content(token)) else {
@@ -70,6 +75,7 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
             statement,
             text: sql.chars().skip(start).take(end - start).collect(),
             offset: start,
+            source: Arc::clone(&source),
         });
     }
     Ok(statements)

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::common::config::ConfigOptions;
@@ -18,7 +18,7 @@ use datafusion::logical_expr::planner::{
 };
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource,
-    WindowUDF,
+    Volatility, WindowUDF,
 };
 use datafusion::sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast::Statement;
@@ -50,6 +50,8 @@ pub struct Planner {
     relation_planners: Vec<Arc<dyn RelationPlanner>>,
     type_planner: Arc<dyn TypePlanner>,
     view_depth: AtomicUsize,
+    /// Whether a plan made here holds for this statement only; shared with the planners of views.
+    momentary: Arc<AtomicBool>,
 }
 
 impl Planner {
@@ -72,6 +74,7 @@ impl Planner {
             relation_planners: vec![Arc::new(FunctionPlanner)],
             type_planner: Arc::new(PgTypePlanner),
             view_depth: AtomicUsize::new(0),
+            momentary: Arc::default(),
         }
     }
 
@@ -93,6 +96,12 @@ impl Planner {
     /// The functions of the system catalog, by name.
     pub fn functions(&self) -> &HashMap<String, Arc<ScalarUDF>> {
         &self.functions
+    }
+
+    /// Whether a plan made by this planner shows the session or the time as they were when it was made, so that another
+    /// execution must plan again.
+    pub fn is_momentary(&self) -> bool {
+        self.momentary.load(Ordering::Relaxed)
     }
 
     /// The session's own facts.
@@ -213,7 +222,9 @@ impl Planner {
             .into());
         }
         self.view_depth.store(depth + 1, Ordering::Relaxed);
-        let plan = self.view_plan_within(schema, view);
+        let plan = self
+            .view_plan_within(schema, view)
+            .map_err(Error::elsewhere);
         self.view_depth.store(depth, Ordering::Relaxed);
         plan
     }
@@ -237,22 +248,26 @@ impl Planner {
             relation_planners: self.relation_planners.clone(),
             type_planner: Arc::clone(&self.type_planner),
             view_depth: AtomicUsize::new(self.view_depth.load(Ordering::Relaxed)),
+            momentary: Arc::clone(&self.momentary),
         };
         let plan = inner.plan(only.statement, &[])?;
         rename_columns(plan, &view.column_aliases)
     }
 
     fn system_source(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableSource>>> {
-        match system::relation(schema, name, &self.system) {
-            None => Ok(None),
-            Some(SystemRelation::Table(provider)) => Ok(Some(provider_as_source(provider))),
-            Some(SystemRelation::View(sql)) => {
+        let Some(relation) = system::relation(schema, name, &self.system) else {
+            return Ok(None);
+        };
+        self.momentary.store(true, Ordering::Relaxed);
+        match relation {
+            SystemRelation::Table(provider) => Ok(Some(provider_as_source(provider))),
+            SystemRelation::View(sql) => {
                 let mut parsed = parse(&sql)?;
                 let statement = parsed
                     .pop()
                     .ok_or_else(|| Report::new(Condition::Internal, "a system view has no query"))?
                     .statement;
-                let plan = self.plan(statement, &[])?;
+                let plan = self.plan(statement, &[]).map_err(Error::elsewhere)?;
                 Ok(Some(provider_as_source(Arc::new(ViewTable::new(
                     plan, None,
                 )))))
@@ -294,16 +309,10 @@ impl Planner {
 
     /// The error for a relation that does not exist.
     pub fn undefined(&self, name: &TableReference) -> Report {
-        let report = Report::new(
+        Report::new(
             Condition::UndefinedTable,
             format!("relation \"{}\" does not exist", display(name)),
-        );
-        match name.schema() {
-            Some(schema) if self.snapshot.schema(schema).is_none() => {
-                report.detail(format!("There is no schema \"{schema}\"."))
-            }
-            _ => report,
-        }
+        )
     }
 }
 
@@ -410,10 +419,14 @@ impl ContextProvider for Planner {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.functions
+        let function = self
+            .functions
             .get(name)
-            .or_else(|| self.state.scalar_functions().get(name))
-            .cloned()
+            .or_else(|| self.state.scalar_functions().get(name))?;
+        if function.signature().volatility == Volatility::Stable {
+            self.momentary.store(true, Ordering::Relaxed);
+        }
+        Some(Arc::clone(function))
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

@@ -261,6 +261,8 @@ pub struct Settings {
     local: BTreeMap<String, String>,
     /// Values given when connecting, to which RESET goes back.
     startup: BTreeMap<String, String>,
+    /// Counts the changes.
+    version: u64,
 }
 
 /// The spelling in which a setting is told to clients.
@@ -314,6 +316,7 @@ impl Settings {
     /// For unknown settings and values out of bounds.
     pub fn set(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<()> {
         let name = name.to_lowercase();
+        self.version += 1;
         let values = if local {
             &mut self.local
         } else {
@@ -344,6 +347,7 @@ impl Settings {
     pub fn reset(&mut self, name: Option<&str>) -> Result<()> {
         match name {
             None => {
+                self.version += 1;
                 self.session.clear();
                 self.local.clear();
                 Ok(())
@@ -354,7 +358,15 @@ impl Settings {
 
     /// Ends what SET LOCAL began.
     pub fn end_transaction(&mut self) {
-        self.local.clear();
+        if !self.local.is_empty() {
+            self.version += 1;
+            self.local.clear();
+        }
+    }
+
+    /// A number that is another one after every change.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// A setting's value.

@@ -4,6 +4,8 @@
 //! become changes of a transaction ([`Plan::Define`]); the rest concerns the session
 //! ([`Plan::Session`]). A clause that would be ignored is refused. Start at [`plan`].
 
+use std::sync::Arc;
+
 use arrow::datatypes::FieldRef;
 use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
@@ -96,6 +98,15 @@ pub fn plan(
     parameters: &[Option<FieldRef>],
     target: Target<'_>,
 ) -> Result<Plan> {
+    plan_parsed(planner, parsed, parameters, target).map_err(|error| error.located(&parsed.source))
+}
+
+fn plan_parsed(
+    planner: &Planner,
+    parsed: &Parsed,
+    parameters: &[Option<FieldRef>],
+    target: Target<'_>,
+) -> Result<Plan> {
     if let Some(command) = session::command(&parsed.statement)? {
         return Ok(Plan::Session(command));
     }
@@ -108,7 +119,7 @@ pub fn plan(
             tag: None,
             writes: false,
         }),
-        Statement::Explain { .. } => explain(planner, &parsed.statement, parameters, target),
+        Statement::Explain { .. } => explain(planner, parsed, parameters, target),
         Statement::Insert(insert) => insert::plan(planner, insert, parameters, target),
         Statement::CreateTable(create) if create.query.is_some() => {
             define::create_table_as(planner, create, parameters, target)
@@ -121,7 +132,9 @@ pub fn plan(
 /// EXPLAIN of a query or a write.
 fn explain(
     planner: &Planner,
-    statement: &Statement,
+    Parsed {
+        statement, source, ..
+    }: &Parsed,
     parameters: &[Option<FieldRef>],
     target: Target<'_>,
 ) -> Result<Plan> {
@@ -143,8 +156,9 @@ fn explain(
         statement: inner.as_ref().clone(),
         text: inner.to_string(),
         offset: 0,
+        source: Arc::clone(source),
     };
-    let (input, writes) = match plan(planner, &parsed, parameters, target)? {
+    let (input, writes) = match plan_parsed(planner, &parsed, parameters, target)? {
         Plan::Rows { plan, .. } => (plan, false),
         Plan::Write { plan, .. } => (plan, true),
         _ => return Err(Report::unsupported("EXPLAIN of this statement").into()),

@@ -29,7 +29,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use tributary_catalog::{Snapshot, View};
 
-pub use activity::{SessionActivity, SessionState};
+pub use activity::{SessionActivity, SessionState, Sessions};
 pub use functions::functions;
 pub(crate) use functions::{ReferenceKind, array_functions, is_declared};
 pub use names::quote_ident;
@@ -54,13 +54,19 @@ pub struct SystemEnv {
     /// All settings with this session's values.
     pub settings: Arc<Vec<Setting>>,
     /// All connected sessions.
-    pub sessions: Arc<Vec<SessionActivity>>,
+    pub sessions: Arc<Sessions>,
     /// `pg_backend_pid()`.
     pub backend_pid: i32,
     /// What `version()` answers.
     pub version: String,
-    /// When the server started, in microseconds since 1970 UTC.
+    /// When the server started; this and all times in microseconds since 1970 UTC.
     pub started_at: i64,
+    /// When the open transaction, or else the statement, started: `now()`.
+    pub transaction_started_at: i64,
+    /// When the statement started.
+    pub statement_started_at: i64,
+    /// The time now.
+    pub clock: fn() -> i64,
     /// Where the client is connected to, if over the network.
     pub server_address: Option<std::net::SocketAddr>,
     /// Where the client is, if over the network.

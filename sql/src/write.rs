@@ -9,8 +9,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::runtime::JoinSet;
@@ -31,7 +32,7 @@ use datafusion::physical_plan::{
 };
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::StreamExt;
-use tributary_catalog::{ColumnDef, IngestedFile, TableId, Transaction};
+use tributary_catalog::{ColumnDef, IngestedFile, Table, TableId, Transaction};
 
 use crate::error::{Condition, Error, Report};
 use crate::pgtype;
@@ -318,16 +319,16 @@ async fn write(
             table
         }
     };
-    let fields = transaction
+    let target = transaction
         .snapshot()
         .table_by_id(table)
-        .map(|table| Arc::clone(&table.arrow_schema))
+        .cloned()
         .ok_or_else(|| Error::from(Report::new(Condition::Internal, "the target table is lost")))?;
     let mut tasks: JoinSet<DataFusionResult<u64>> = JoinSet::new();
     for partition in 0..input.output_partitioning().partition_count() {
         let mut rows = input.execute(partition, Arc::clone(&context))?;
         let transaction = transaction.clone();
-        let fields = Arc::clone(&fields);
+        let target = Arc::clone(&target);
         tasks.spawn(async move {
             let mut writer = None;
             while let Some(batch) = rows.next().await {
@@ -335,7 +336,8 @@ async fn write(
                 if batch.num_rows() == 0 {
                     continue;
                 }
-                check_lengths(&fields, &batch)?;
+                check_nulls(&target, &batch)?;
+                check_lengths(&target.arrow_schema, &batch)?;
                 let mut current = match writer.take() {
                     Some(writer) => writer,
                     None => transaction.writer(table)?,
@@ -365,6 +367,62 @@ async fn write(
     Ok(total)
 }
 
+/// Refuses NULL in a column that is NOT NULL, and shows the row.
+fn check_nulls(table: &Table, batch: &RecordBatch) -> crate::error::Result<()> {
+    for (field, column) in table.arrow_schema.fields().iter().zip(batch.columns()) {
+        if field.is_nullable() || column.logical_null_count() == 0 {
+            continue;
+        }
+        let row = (0..batch.num_rows()).find(|row| {
+            column
+                .logical_nulls()
+                .is_some_and(|nulls| nulls.is_null(*row))
+        });
+        let values = row.map(|row| shown(batch, row)).transpose()?;
+        return Err(Report {
+            detail: values.map(|values| format!("Failing row contains ({values}).")),
+            ..Report::new(
+                Condition::NotNullViolation,
+                format!(
+                    "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+                    field.name(),
+                    table.name
+                ),
+            )
+        }
+        .into());
+    }
+    Ok(())
+}
+
+/// A row as PostgreSQL shows it in an error: the values' texts, cut off where they are long.
+fn shown(batch: &RecordBatch, row: usize) -> crate::error::Result<String> {
+    const CHARACTERS_MAX: usize = 64;
+    let options = FormatOptions::new()
+        .with_null("null")
+        .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"))
+        .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.f%#z"));
+    let values = batch
+        .columns()
+        .iter()
+        .map(|column| {
+            let text = match column.as_boolean_opt() {
+                Some(flags) if !flags.is_null(row) => {
+                    if flags.value(row) { "t" } else { "f" }.to_owned()
+                }
+                _ => ArrayFormatter::try_new(column.as_ref(), &options)?
+                    .value(row)
+                    .try_to_string()?,
+            };
+            Ok(match text.char_indices().nth(CHARACTERS_MAX) {
+                Some((end, _)) => format!("{}...", &text[..end]),
+                None => text,
+            })
+        })
+        .collect::<crate::error::Result<Vec<String>>>()?;
+    Ok(values.join(", "))
+}
+
 /// Refuses text longer than `varchar(n)` or `char(n)` allows, as PostgreSQL does on assignment.
 fn check_lengths(fields: &Schema, batch: &RecordBatch) -> crate::error::Result<()> {
     for (field, column) in fields.fields().iter().zip(batch.columns()) {
@@ -389,7 +447,6 @@ fn check_lengths(fields: &Schema, batch: &RecordBatch) -> crate::error::Result<(
                     pgtype::format_type(pgtype::of_field(field).oid, Some(modifier))
                 ),
             )
-            .detail(format!("It was for column \"{}\".", field.name()))
             .into());
         }
     }

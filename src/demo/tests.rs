@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::array::{
     Array, AsArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
@@ -52,14 +52,18 @@ fn total(path: &Path, column: &str) -> (usize, i64) {
     (rows, cents)
 }
 
+/// The root of the sources, as cargo tells it when it runs a test: a program compiled elsewhere is then no matter.
+fn sources() -> PathBuf {
+    PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap())
+}
+
 #[test]
 fn the_channels_together_are_the_raw_data() {
     let directory = tempfile::tempdir().unwrap();
     let input = write_input(directory.path(), None).unwrap();
     assert_eq!((input.households, input.lines), (400, 348_956));
 
-    let raw = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data/complete_journey/transactions.parquet");
+    let raw = sources().join("tests/data/complete_journey/transactions.parquet");
     let raw = total(&raw, "sales_value");
     let parts = [
         ("web/orders.parquet", "line_total"),
@@ -206,7 +210,7 @@ fn a_package_that_is_another_is_refused() {
     );
     assert!(text.hint().is_some());
 
-    let slice = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/complete_journey");
+    let slice = sources().join("tests/data/complete_journey");
     std::fs::copy(
         slice.join("products.parquet"),
         package.path().join("transactions.parquet"),

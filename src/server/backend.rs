@@ -401,6 +401,7 @@ impl Backend {
                 &ParameterStatus::new(name, wire_text(&value)),
             )?;
         }
+        self.session.rest();
         put(&mut self.out, &ReadyForQuery::new(status))?;
         self.flush().await
     }

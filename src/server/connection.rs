@@ -251,6 +251,7 @@ async fn start(
         backend_pid: registration.pid,
         server_address: addresses.local,
         client_address: Some(addresses.peer),
+        stop: registration.interrupt.stop_flag().clone(),
     };
     match Session::new(Arc::clone(&shared.engine), options) {
         Ok(session) => {

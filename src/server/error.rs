@@ -7,7 +7,7 @@
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
-use tributary_sql::error::Condition;
+use tributary_sql::error::{Condition, NO_FUNCTION_HINT};
 use tributary_udfs::Kind;
 
 /// How grave an error or notice is.
@@ -99,6 +99,13 @@ impl From<&tributary_sql::Error> for PgError {
             tributary_sql::Error::Function(error) => error.into(),
             tributary_sql::Error::Catalog(error) => error.into(),
             tributary_sql::Error::Engine(error) => error.as_ref().into(),
+            tributary_sql::Error::Located { position, source } => {
+                let error = Self::from(source.as_ref());
+                Self {
+                    position: error.position.or(Some(*position)),
+                    ..error
+                }
+            }
         }
     }
 }
@@ -135,6 +142,7 @@ impl From<&tributary_sql::Report> for PgError {
             Condition::ReadOnlyTransaction => "25006",
             Condition::ParameterCount => "08P01",
             Condition::StatementTooComplex => "54001",
+            Condition::Cancelled => "57014",
             Condition::Internal => "XX000",
         };
         Self {
@@ -347,10 +355,10 @@ fn cast_error(text: &str) -> PgError {
         .and_then(|rest| rest.rsplit_once("' to value of "))
     {
         let type_name = type_words(rest.strip_suffix(" type").unwrap_or(rest));
-        let code = if is_number(value) && is_integer_type(type_name) {
-            "22003"
-        } else {
-            "22P02"
+        let code = match type_name {
+            _ if is_number(value) && is_integer_type(type_name) => "22003",
+            "date" | "time" | "timestamp" | "interval" => "22007",
+            _ => "22P02",
         };
         let message = if code == "22003"
             && value
@@ -360,8 +368,9 @@ fn cast_error(text: &str) -> PgError {
         {
             format!("value \"{value}\" is out of range for type {type_name}")
         } else {
+            let code = if code == "22007" { code } else { "22P02" };
             return PgError::error(
-                "22P02",
+                code,
                 format!("invalid input syntax for type {type_name}: \"{value}\""),
             );
         };
@@ -495,7 +504,22 @@ fn engine_text(text: &str, otherwise: &'static str) -> PgError {
         return PgError::error(otherwise, lower_first(first_line(text)));
     };
     if let Some(words) = words {
-        return PgError::error(code, *words);
+        let error = PgError::error(code, *words);
+        return match decimal_limit(text) {
+            Some(detail) => error.detail(detail),
+            None => error,
+        };
+    }
+    // "...: While expanding wildcard, column "t.v" must appear in the GROUP BY clause or ..."
+    if let Some((before, _)) = text.split_once("\" must appear in the GROUP BY clause")
+        && let Some((_, column)) = before.rsplit_once('"')
+    {
+        return PgError::error(
+            code,
+            format!(
+                "column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function"
+            ),
+        );
     }
     // "Invalid function 'foo'.\nDid you mean 'bar'?"
     if let Some(rest) = text.strip_prefix("Invalid function '") {
@@ -507,11 +531,20 @@ fn engine_text(text: &str, otherwise: &'static str) -> PgError {
                 parts.next().unwrap_or_default()
             ),
         );
+        let name = rest.split('\'').next().unwrap_or_default();
+        if name
+            .split_once('.')
+            .is_some_and(|(schema, name)| tributary_udfs::functions::find(schema, name).is_some())
+        {
+            return error.hint(format!(
+                "{name} gives rows: call it in FROM, as in SELECT * FROM {name}(...)."
+            ));
+        }
         return match parts.nth(1) {
-            Some(suggested) => {
+            Some(suggested) if is_near(name, suggested) => {
                 error.hint(format!("Perhaps you meant the function \"{suggested}\"."))
             }
-            None => error,
+            _ => error.hint(NO_FUNCTION_HINT),
         };
     }
     // "... No function matches the given name and argument types 'abs(Utf8)'. You might need ..."
@@ -522,8 +555,11 @@ fn engine_text(text: &str, otherwise: &'static str) -> PgError {
         let (name, arguments) = call.split_once('(').unwrap_or((call, ""));
         let arguments = arguments.strip_suffix(')').unwrap_or(arguments);
         let arguments: Vec<&str> = arguments.split(", ").map(type_words).collect();
-        return PgError::error(code, format!("function {name}({}) does not exist", arguments.join(", ")))
-            .hint("No function matches the given name and argument types. You might need to add explicit type casts.");
+        return PgError::error(
+            code,
+            format!("function {name}({}) does not exist", arguments.join(", ")),
+        )
+        .hint(NO_FUNCTION_HINT);
     }
     // "Cannot coerce arithmetic expression Int64 + Utf8 to valid types"
     if let Some(rest) = text.strip_prefix("Cannot coerce arithmetic expression ") {
@@ -535,6 +571,42 @@ fn engine_text(text: &str, otherwise: &'static str) -> PgError {
         return operator_error(expression);
     }
     PgError::error(code, lower_first(first_line(text)))
+}
+
+/// Whether a name is one slip of the hand away from another, so that it is worth suggesting.
+fn is_near(name: &str, other: &str) -> bool {
+    let (short, long) = if name.len() <= other.len() {
+        (name, other)
+    } else {
+        (other, name)
+    };
+    let same_start = short
+        .bytes()
+        .zip(long.bytes())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let same_end = short
+        .bytes()
+        .rev()
+        .zip(long.bytes().rev())
+        .take_while(|(a, b)| a == b)
+        .count();
+    same_start + same_end + 1 >= long.len()
+}
+
+/// What a decimal can hold: "... is too large to store in a Decimal128 of precision 12. Max is 9999999999.99".
+fn decimal_limit(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once(" of precision ")?;
+    let (precision, largest) = rest.split_once(". Max is ")?;
+    let precision: u32 = precision.trim().parse().ok()?;
+    let largest = first_line(largest).trim();
+    let scale = largest
+        .split_once('.')
+        .map_or(0, |(_, digits)| digits.len());
+    let whole = precision.checked_sub(u32::try_from(scale).ok()?)?;
+    Some(format!(
+        "A field with precision {precision}, scale {scale} must round to an absolute value less than 10^{whole}."
+    ))
 }
 
 /// `Int64 + Utf8` in PostgreSQL's words.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tributary_sql::interrupt::StopFlag;
 
 use super::error::PgError;
 
@@ -56,6 +57,8 @@ impl Reason {
 pub struct Interrupt {
     /// How long a statement may go on after it was told to stop, before it is abandoned.
     grace: Duration,
+    /// Tells the operators of the statement.
+    stop: StopFlag,
     state: Mutex<State>,
     /// Wakes the statement.
     raised: Notify,
@@ -84,10 +87,16 @@ impl Interrupt {
     pub fn new(grace: Duration) -> Self {
         Self {
             grace,
+            stop: StopFlag::default(),
             state: Mutex::default(),
             raised: Notify::new(),
             changed: Notify::new(),
         }
+    }
+
+    /// What the operators of the session's statements look at.
+    pub fn stop_flag(&self) -> &StopFlag {
+        &self.stop
     }
 
     /// A statement starts, with `timeout` as its limit. A cancel request from before is forgotten.
@@ -96,6 +105,7 @@ impl Interrupt {
         state.running = true;
         if !state.reason.is_some_and(Reason::ends_connection) {
             state.reason = None;
+            self.stop.lower();
         }
         state.deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let watch = state.deadline.is_some();
@@ -125,6 +135,7 @@ impl Interrupt {
         }
         if state.reason.is_none_or(|held| !held.ends_connection()) {
             state.reason = Some(reason);
+            self.stop.raise();
         }
         // A cancelled statement keeps its deadline: should it not heed the cancel, the deadline still ends it.
         if reason != Reason::Cancel {

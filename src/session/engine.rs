@@ -8,6 +8,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
 use tributary_catalog::Warehouse;
 use tributary_sql::engine::session_state;
+use tributary_sql::system::Sessions;
 use tributary_udfs::run::Compute;
 
 use super::Result;
@@ -26,6 +27,7 @@ pub struct EngineOptions {
 pub struct Engine {
     warehouse: Warehouse,
     state: Arc<SessionState>,
+    sessions: Arc<Sessions>,
     started_at: i64,
 }
 
@@ -55,7 +57,8 @@ impl Engine {
         Ok(Arc::new(Self {
             warehouse: Warehouse::open(directory)?,
             state: Arc::new(session_state(runtime, compute, threads)),
-            started_at: chrono::Utc::now().timestamp_micros(),
+            sessions: Arc::default(),
+            started_at: now(),
         }))
     }
 
@@ -69,10 +72,20 @@ impl Engine {
         &self.state
     }
 
+    /// The sessions on it.
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
     /// When the engine was opened, in microseconds since 1970 UTC.
     pub fn started_at(&self) -> i64 {
         self.started_at
     }
+}
+
+/// The time, in microseconds since 1970 UTC.
+pub fn now() -> i64 {
+    chrono::Utc::now().timestamp_micros()
 }
 
 /// The machine's memory, where the system tells it in `/proc/meminfo`.

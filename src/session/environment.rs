@@ -8,7 +8,7 @@ use tributary_sql::planner::{DATABASE, Planner};
 use tributary_sql::settings::SERVER_VERSION;
 use tributary_sql::system::{self, SystemEnv, ViewColumns};
 
-use super::{Result, Session};
+use super::{Result, Session, engine};
 
 /// The environment of one statement.
 pub fn system(session: &Session, snapshot: Arc<Snapshot>) -> Result<Arc<SystemEnv>> {
@@ -27,13 +27,19 @@ pub fn system(session: &Session, snapshot: Arc<Snapshot>) -> Result<Arc<SystemEn
         database: DATABASE.to_owned(),
         search_path: session.settings.search_path(&session.options.user),
         settings: Arc::new(session.settings.rows()),
-        sessions: Arc::new(vec![]),
+        sessions: Arc::clone(engine.sessions()),
         backend_pid: session.options.backend_pid,
         version: format!(
             "PostgreSQL {SERVER_VERSION} (Tributary {})",
             env!("CARGO_PKG_VERSION")
         ),
         started_at: engine.started_at(),
+        transaction_started_at: session
+            .open
+            .as_ref()
+            .map_or(session.statement_started_at, |open| open.started_at),
+        statement_started_at: session.statement_started_at,
+        clock: engine::now,
         server_address: session.options.server_address,
         client_address: session.options.client_address,
         view_columns: Arc::new(PlannedColumns {

@@ -141,14 +141,19 @@ fn table<const N: usize>(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use super::*;
     use crate::function::{Default, RelationFunction};
 
+    /// The root of the sources, as cargo tells it when it runs a test.
+    fn sources() -> PathBuf {
+        Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..")
+    }
+
     #[test]
     fn docs_are_fresh() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/functions.md");
+        let file = sources().join("docs/functions.md");
         let expected = functions_markdown();
         if std::env::var_os("TRIBUTARY_UPDATE_DOCS").is_some() {
             std::fs::write(&file, &expected).unwrap();
@@ -204,8 +209,8 @@ mod tests {
     /// The example of a function is a test of its SQL file, word by word.
     fn check_example(function: &dyn RelationFunction) {
         let signature = function.signature();
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!(
-            "../tests/slt/functions/{}_{}.slt",
+        let file = sources().join(format!(
+            "tests/slt/functions/{}_{}.slt",
             signature.schema, signature.name
         ));
         let text = std::fs::read_to_string(&file)

@@ -11,10 +11,11 @@ use arrow::datatypes::DataType;
 use std::process::Command;
 use std::sync::Arc;
 
-const READER: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../tests/clients/duckdb_reader.py"
-);
+/// The program that asks DuckDB.
+fn reader() -> String {
+    let sources = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    format!("{sources}/../tests/clients/duckdb_reader.py")
+}
 
 /// Runs Python with these arguments; none if there is none to run.
 fn python(arguments: &[&str]) -> Option<String> {
@@ -37,7 +38,7 @@ fn check(place: &Place, expected: &str) {
     let file = place.root().join("expected.json");
     std::fs::write(&file, expected).unwrap();
     python(&[
-        READER,
+        &reader(),
         place.directory().to_str().unwrap(),
         "--expect",
         file.to_str().unwrap(),
@@ -52,7 +53,7 @@ c = r.connect({:?})
 c.execute('DETACH lake'); c.execute(\"ATTACH 'ducklake:sqlite:{}/catalog.sqlite' AS lake (DATA_INLINING_ROW_LIMIT 0)\")
 for s in {:?}.split(';'):
     if s.strip(): print(c.execute(s).fetchall())",
-        std::path::Path::new(READER).parent().unwrap(),
+        std::path::Path::new(&reader()).parent().unwrap(),
         place.directory(),
         place.directory().display(),
         statements

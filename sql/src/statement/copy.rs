@@ -14,7 +14,7 @@ use sqlparser::ast::{CopyOption, CopySource, CopyTarget, Statement};
 use tributary_catalog::{ColumnDef, Relation, Table, Transaction, storage_type};
 
 use super::{Plan, column_names, creation_name, reference};
-use crate::error::{Condition, Report, Result};
+use crate::error::{Condition, Error, Report, Result};
 use crate::files::{self, FilesScan, ParquetFile};
 use crate::planner::Planner;
 use crate::write::{WriteNode, WriteTarget, WriteTask};
@@ -40,7 +40,7 @@ pub struct Load {
     /// What to tell the user.
     pub notices: Vec<String>,
     /// Files that are loaded.
-    pub files: usize,
+    pub files: Vec<PathBuf>,
     /// Their rows.
     pub rows: u64,
 }
@@ -157,7 +157,7 @@ impl CopyFrom {
             return Ok(Load {
                 plan: None,
                 notices,
-                files: 0,
+                files: vec![],
                 rows: 0,
             });
         }
@@ -199,7 +199,7 @@ impl CopyFrom {
                 node: Arc::new(node),
             })),
             notices,
-            files: count,
+            files: files.into_iter().map(|file| file.path).collect(),
             rows,
         })
     }
@@ -397,6 +397,23 @@ impl CopyFrom {
             .into());
         }
         Ok(())
+    }
+}
+
+impl Load {
+    /// What went wrong when the plan was run: where it was the reading of a file, the error names it.
+    pub async fn blamed(files: Vec<PathBuf>, error: Error) -> Error {
+        let Error::Engine(engine) = &error else {
+            return error;
+        };
+        if !files::is_of_reading(engine) {
+            return error;
+        }
+        let damaged = tokio::task::spawn_blocking(move || files::first_damaged(&files)).await;
+        match damaged {
+            Ok(Some(report)) => report.into(),
+            _ => error,
+        }
     }
 }
 

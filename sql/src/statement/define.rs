@@ -282,7 +282,6 @@ fn existing(
             Condition::UndefinedSchema,
             format!("schema \"{schema}\" does not exist"),
         )
-        .hint(format!("Make it with CREATE SCHEMA {schema}."))
         .into());
     }
     if planner.snapshot().relation(schema, name).is_none() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use sqlparser::ast::{Expr as SqlExpr, Insert, Query, SetExpr, Statement, TableObject, Value};
@@ -12,6 +12,7 @@ use tributary_catalog::{Column, Relation, Table};
 
 use super::{Plan, Target, WriteTag, column_names, reference, transaction};
 use crate::error::{Condition, Report, Result};
+use crate::pgtype;
 use crate::planner::Planner;
 use crate::write::{WriteNode, WriteTarget, WriteTask};
 
@@ -221,7 +222,9 @@ pub fn assigned(
                 let source = sources.get(position).ok_or_else(|| {
                     Report::new(Condition::Internal, "a target column has no source")
                 })?;
-                let from = schema.field(position).data_type();
+                let from = schema.field(position);
+                check_assignable(column, from)?;
+                let from = from.data_type();
                 assignment(Expr::Column(source.clone()), from, &column.data_type)
             }
             None => match &column.default {
@@ -237,6 +240,56 @@ pub fn assigned(
     Ok(LogicalPlanBuilder::from(input)
         .project(projection)?
         .build()?)
+}
+
+/// Refuses a value that PostgreSQL would not bring to the column's type by itself. A text may be a literal of no type, so
+/// that it is read as a value of the column's type when the statement runs.
+fn check_assignable(column: &Column, from: &Field) -> Result<()> {
+    let to = column.arrow_field();
+    let assignable = match (class(from.data_type()), class(to.data_type())) {
+        (Class::Open, _) | (_, Class::Open) => true,
+        (from, to) => from == to,
+    };
+    if assignable {
+        return Ok(());
+    }
+    let name = |field: &Field| pgtype::format_type(pgtype::of_field(field).oid, None);
+    Err(Report::new(
+        Condition::DatatypeMismatch,
+        format!(
+            "column \"{}\" is of type {} but expression is of type {}",
+            column.name,
+            name(&to),
+            name(from)
+        ),
+    )
+    .hint("You will need to rewrite or cast the expression.")
+    .into())
+}
+
+/// Types that are assigned to one another.
+#[derive(Debug, PartialEq, Eq)]
+enum Class {
+    /// Text, NULL, and types whose casts the engine checks.
+    Open,
+    Boolean,
+    Number,
+    Time,
+    OfDay,
+    Interval,
+    Bytes,
+}
+
+fn class(data_type: &DataType) -> Class {
+    match data_type {
+        DataType::Boolean => Class::Boolean,
+        number if number.is_numeric() => Class::Number,
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Class::Time,
+        DataType::Time32(_) | DataType::Time64(_) => Class::OfDay,
+        DataType::Interval(_) | DataType::Duration(_) => Class::Interval,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Class::Bytes,
+        _ => Class::Open,
+    }
 }
 
 /// A cast as PostgreSQL makes it on assignment: fractions are rounded, not cut off.

@@ -1,6 +1,38 @@
 //! Connected sessions, as `pg_stat_activity` shows them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// All connected sessions of a process, by their numbers.
+#[derive(Debug, Default)]
+pub struct Sessions(Mutex<BTreeMap<i32, Arc<Mutex<SessionActivity>>>>);
+
+impl Sessions {
+    /// Adds a session; what is told through the result is seen in the list.
+    pub fn add(&self, session: SessionActivity) -> Arc<Mutex<SessionActivity>> {
+        let pid = session.pid;
+        let shared = Arc::new(Mutex::new(session));
+        self.0.lock().insert(pid, Arc::clone(&shared));
+        shared
+    }
+
+    /// Takes a session off the list.
+    pub fn remove(&self, pid: i32) {
+        self.0.lock().remove(&pid);
+    }
+
+    /// The sessions as they are now.
+    pub fn list(&self) -> Vec<SessionActivity> {
+        let sessions: Vec<_> = self.0.lock().values().cloned().collect();
+        sessions
+            .iter()
+            .map(|session| session.lock().clone())
+            .collect()
+    }
+}
 
 /// One connected session.
 #[derive(Debug, Clone, PartialEq)]

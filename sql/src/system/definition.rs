@@ -250,7 +250,8 @@ mod tests {
         for (schema, name, source) in VIEWS {
             let definition = find(schema, name).unwrap_or_else(|| unreachable!("{schema}.{name}"));
             assert_eq!(definition.kind, 'v', "{schema}.{name}");
-            for column in output_names(source).unwrap_or_default() {
+            let names = output_names(source).unwrap_or_else(|| panic!("{schema}.{name}"));
+            for column in names {
                 assert!(
                     definition.column(&column).is_some(),
                     "{schema}.{name}.{column}"

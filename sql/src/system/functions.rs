@@ -9,6 +9,7 @@ mod privileges;
 mod references;
 mod session;
 mod text;
+mod time;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -26,7 +27,7 @@ use datafusion::logical_expr::{
 
 use super::SystemEnv;
 use super::rows::{Column, Value};
-use crate::error::{Condition, Report};
+use crate::error::undefined_function;
 use crate::pgtype::{self, PgType};
 
 pub(crate) use references::ReferenceKind;
@@ -55,6 +56,7 @@ fn declarations() -> impl Iterator<Item = &'static Declaration> {
         references::DECLARATIONS,
         session::DECLARATIONS,
         text::DECLARATIONS,
+        time::DECLARATIONS,
     ]
     .into_iter()
     .flatten()
@@ -102,6 +104,12 @@ impl Declaration {
     /// The same, its result depending on the arguments only.
     const fn immutable(mut self) -> Self {
         self.volatility = Volatility::Immutable;
+        self
+    }
+
+    /// The same, its result changing from row to row.
+    const fn volatile(mut self) -> Self {
+        self.volatility = Volatility::Volatile;
         self
     }
 
@@ -157,7 +165,7 @@ impl ScalarUDFImpl for Function {
             .reduce(|best, next| if next.0 > best.0 { next } else { best });
         match best {
             Some((_, types)) => Ok(types),
-            None => Err(undefined(self.declaration.name, given).into()),
+            None => Err(undefined_function(self.declaration.name, given).into()),
         }
     }
 
@@ -181,6 +189,7 @@ impl ScalarUDFImpl for Function {
             .args
             .iter()
             .all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
+        let constant = constant && self.declaration.volatility != Volatility::Volatile;
         let rows = if constant { 1 } else { args.number_rows };
         let arrays = args
             .args
@@ -257,18 +266,6 @@ fn accept_one(wanted: &'static PgType, given: &DataType) -> Option<(u32, DataTyp
         _ => return None,
     };
     Some((fit, data_type))
-}
-
-fn undefined(name: &str, given: &[DataType]) -> Report {
-    let types: Vec<String> = given
-        .iter()
-        .map(|data_type| pgtype::format_type(pgtype::of_data_type(data_type).oid, None))
-        .collect();
-    Report::new(
-        Condition::UndefinedFunction,
-        format!("function {name}({}) does not exist", types.join(", ")),
-    )
-    .hint("No function matches the given name and argument types. You might need to add explicit type casts.")
 }
 
 /// One value of an argument.

@@ -469,7 +469,7 @@ fn settings(rows: &mut Rows, env: &SystemEnv) -> Result<()> {
 
 fn activity(rows: &mut Rows, env: &SystemEnv) -> Result<()> {
     let time = |at: Option<i64>| at.map_or(Value::Null, Value::Time);
-    for session in env.sessions.iter() {
+    for session in env.sessions.list() {
         rows.push([
             ("datid", DATABASE_OID.into()),
             ("datname", env.database.as_str().into()),

@@ -14,7 +14,7 @@ use tributary_algo::fusion::evaluate;
 use tributary_algo::{Csr, DenseBlocks, Duplicates, Pattern, Unlimited};
 
 fn load(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+    let path = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap())
         .join("../../tests/data/reference")
         .join(name);
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
