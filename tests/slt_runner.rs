@@ -4,7 +4,8 @@
 //! - A statement runs by the simple protocol. One that gives rows is described by the extended
 //!   protocol first, and both must name the same columns and types.
 //! - Types are checked: `I` whole numbers, `R` other numbers, `T` text, `?` everything else.
-//! - NULL is written `NULL`, the empty string `(empty)`, a line break within a value `\n`.
+//! - NULL is written `NULL`, the empty string `(empty)`, a line break within a value `\n`, a space at
+//!   either end of one `␠`.
 //! - An error is written as `SQLSTATE: message`, with `DETAIL:` and `HINT:` on lines of their own.
 //!   Below `----` it is compared whole, behind `error` as a regular expression.
 //! - After `control substitution on`, `$DATA` is `tests/data` and `$SCRATCH` a directory to write to.
@@ -103,7 +104,7 @@ fn run(file: &Path) -> Result<(), String> {
     })
 }
 
-/// Spaces within a value count, those around it do not.
+/// Spaces within a value count; those around it are shown by [`shown`].
 #[expect(clippy::ptr_arg, reason = "the runner's type")]
 fn trimmed(text: &String) -> String {
     text.trim().to_owned()
@@ -189,6 +190,12 @@ fn shown(value: Option<String>) -> String {
     match value {
         None => "NULL".to_owned(),
         Some(text) if text.is_empty() => "(empty)".to_owned(),
-        Some(text) => text.replace('\n', "\\n"),
+        Some(text) => {
+            let start = text.len() - text.trim_start_matches(' ').len();
+            let inner = text.trim_matches(' ');
+            let end = text.len() - start - inner.len();
+            let inner = inner.replace('\n', "\\n");
+            format!("{}{inner}{}", "␠".repeat(start), "␠".repeat(end))
+        }
     }
 }

@@ -36,6 +36,8 @@ pub enum Condition {
     InvalidOption,
     /// A value is out of its range.
     InvalidParameter,
+    /// The result of a computation is beyond its type.
+    NumericOutOfRange,
     /// Types do not fit.
     DatatypeMismatch,
     /// The object is of another kind, such as a view where a table is needed.

@@ -7,12 +7,14 @@
 //! - `x op ANY (array)`, `x op ALL (array)` and `LIKE ANY` become functions with SQL's three values;
 //! - a set-returning function in a SELECT list or in FROM becomes `unnest` of the function of the same name that gives an
 //!   array; other functions in FROM become one-row subqueries ([`tables`]);
+//! - a whole number becomes an `integer` where it fits ([`literals`]);
 //! - a cast to an OID alias type becomes the function of that name; `tableoid` becomes the number it stands for ([`scope`]).
 //!
 //! What needs to know types is done on the plan: [`convert`] and [`present`].
 
 mod arrays;
 mod conversions;
+mod literals;
 mod scope;
 mod tables;
 mod tree;
@@ -30,6 +32,7 @@ use crate::relation::normalise;
 use crate::system::{ReferenceKind, SystemEnv};
 
 pub use conversions::{convert, expr_planner, present};
+pub use literals::keep;
 use scope::Scopes;
 use tree::{function, number};
 
@@ -58,6 +61,7 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
         self.scopes.enter_query(query);
+        literals::keep_in_query(query);
         ControlFlow::Continue(())
     }
 
@@ -70,11 +74,22 @@ impl VisitorMut for Rewriter<'_> {
         self.scopes.enter_select(select);
         name_bare_columns(select);
         tables::unnest_in_select_list(select);
+        literals::keep_in_select(select);
         ControlFlow::Continue(())
     }
 
     fn post_visit_select(&mut self, _select: &mut Select) -> ControlFlow<Error> {
         self.scopes.leave_select();
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        literals::keep_in_table(factor);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        literals::keep_within(expr);
         ControlFlow::Continue(())
     }
 
@@ -93,6 +108,7 @@ impl VisitorMut for Rewriter<'_> {
 
 impl Rewriter<'_> {
     fn rewrite_expr(&self, expr: &mut Expr) -> Result<()> {
+        literals::narrow(expr);
         match expr {
             Expr::Function(call) => {
                 without_pg_catalog(&mut call.name);

@@ -17,9 +17,9 @@ const SQL_FAILED: u8 = 3;
 pub(super) struct Sql {
     /// The warehouse.
     directory: PathBuf,
-    /// The SQL; standard input if neither this nor a file is given.
+    /// The SQL; may be given several times. Standard input if neither this nor a file is given.
     #[arg(short = 'c', long, value_name = "SQL", conflicts_with = "file")]
-    command: Option<String>,
+    command: Vec<String>,
     /// A file with the SQL.
     #[arg(short = 'f', long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -62,8 +62,8 @@ impl Sql {
     }
 
     fn text(&self) -> Outcome<(String, String)> {
-        if let Some(command) = &self.command {
-            return Ok(("command".to_owned(), command.clone()));
+        if !self.command.is_empty() {
+            return Ok(("command".to_owned(), self.command.join("\n;\n")));
         }
         if let Some(file) = &self.file {
             let text = std::fs::read_to_string(file).map_err(|error| {

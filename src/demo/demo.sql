@@ -54,7 +54,7 @@ LIMIT 8;
 
 -- # Accounts become customers
 -- Accounts that share a card number, a mailbox or a telephone number are one customer. Values that too many accounts
--- share link nothing, and no customer may hold two card numbers.
+-- share link nothing, no customer may hold two card numbers, and none has more than twelve accounts.
 CREATE TABLE customer_links AS
 SELECT *
 FROM fusion.stitch(
@@ -62,6 +62,7 @@ FROM fusion.stitch(
     key => 'channel, account_id',
     ids => 'loyalty_id, email, phone',
     max_records_per_value => 20,
+    max_records_per_entity => 12,
     max_values => 'loyalty_id:1');
 
 SELECT count(*) AS accounts, count(DISTINCT unified_id) AS customers, max(cluster_size) AS largest

@@ -126,6 +126,7 @@ impl From<&tributary_sql::Report> for PgError {
             Condition::DuplicateStatement => "42P05",
             Condition::InvalidOption => "42601",
             Condition::InvalidParameter => "22023",
+            Condition::NumericOutOfRange => "22003",
             Condition::DatatypeMismatch => "42804",
             Condition::WrongObjectType => "42809",
             Condition::DependentObjects => "2BP01",

@@ -111,7 +111,7 @@ def copy_mismatch():
         with refused("42703", "3.parquet", '"surplus"'):
             connection.execute(f"COPY web.events FROM '{inbox}/3.parquet' (FORMAT parquet)")
         same(connection.execute("SELECT count(*) FROM web.events").fetchone(), (1000,))
-        with refused("0A000", '"shape"'):
+        with refused("22023", '"shape"'):
             connection.execute(f"COPY web.events FROM '{inbox}/1.parquet' (FORMAT shape)")
         with refused("42601", '"no_such_option"'):
             connection.execute(f"COPY web.events FROM '{inbox}/1.parquet' (FORMAT parquet, no_such_option 1)")

@@ -3,6 +3,7 @@
 import datetime
 import importlib.util
 import pathlib
+import struct
 
 import duckdb
 
@@ -53,16 +54,22 @@ def attached(made):
     return other
 
 
-def comparable(rows):
-    """Rows in an order and with values that do not depend on the client."""
+def comparable(rows, columns):
+    """Rows in an order and with values that do not depend on the client. `columns` are described as PostgreSQL does."""
+    singles = [column.type_code in (700, 1021) for column in columns]
 
-    def value(found):
+    def value(found, single):
         if isinstance(found, datetime.datetime) and found.tzinfo:
             return found.astimezone(datetime.timezone.utc)
+        if single and isinstance(found, list):
+            return [value(one, single) for one in found]
+        if single and found is not None:
+            # One client reads the shortest text of a real, the other its bits: they are the same number in four bytes.
+            return struct.pack("<f", found)
         return found
 
     # By their representation, so that NaN is NaN.
-    return sorted(repr(tuple(value(found) for found in row)) for row in rows)
+    return sorted(repr(tuple(map(value, row, singles))) for row in rows)
 
 
 def quoted(*names):
@@ -81,8 +88,11 @@ def compare(made, what):
         ).fetchall()
         same(sorted(outside), sorted(inside), f"the tables {what}")
         for table in inside:
-            ours = comparable(connection.execute(f"SELECT * FROM {quoted(*table)}").fetchall())
-            theirs = comparable(other.execute(f"SELECT * FROM {quoted('lake', *table)}").fetchall())
+            cursor = connection.execute(f"SELECT * FROM {quoted(*table)}")
+            ours = comparable(cursor.fetchall(), cursor.description)
+            theirs = comparable(
+                other.execute(f"SELECT * FROM {quoted('lake', *table)}").fetchall(), cursor.description
+            )
             same(theirs, ours, f"{quoted(*table)} {what}")
         return len(inside)
 

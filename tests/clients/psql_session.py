@@ -84,7 +84,7 @@ def any_version():
     version()
     with warehouse() as made:
         made.serve()
-        script = "CREATE TABLE t (n bigint);\n\\d\n\\d t\n\\d+ t\n\\dt\n\\dn\n\\dv\n\\l\n\\du\n\\df ml.*\n\\dt *.*\n"
+        script = "CREATE TABLE t (n bigint);\nCREATE VIEW v AS SELECT n FROM t;\n\\d\n\\d t\n\\d+ t\n\\dt\n\\dn\n\\dv\n\\l\n\\du\n\\df ml.*\n\\dt *.*\n"
         ended = made.psql("-v", "ON_ERROR_STOP=1", script=script)
         same((ended.returncode, ended.stderr), (0, ""))
         holds(ended.stdout, "bigint", "kmeans", "tributary")

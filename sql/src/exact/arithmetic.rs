@@ -4,9 +4,10 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::compute::kernels::numeric;
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{DFSchema, Result, internal_err};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
@@ -16,6 +17,9 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr_common::datum::apply;
+
+use crate::error::{Condition, Report};
+use crate::pgtype;
 
 /// The rule that replaces the operators; to be run after type coercion.
 pub fn analyzer_rule() -> Arc<dyn AnalyzerRule + Send + Sync> {
@@ -151,17 +155,25 @@ impl ScalarUDFImpl for Checked {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        match (self.operation, arguments.args.as_slice()) {
+        let data_type = arguments.return_field.data_type();
+        let computed = match (self.operation, arguments.args.as_slice()) {
             (Operation::Plus, [left, right]) => apply(left, right, numeric::add),
             (Operation::Minus, [left, right]) => apply(left, right, numeric::sub),
             (Operation::Times, [left, right]) => apply(left, right, numeric::mul),
-            (Operation::Negative, [ColumnarValue::Array(operand)]) => {
-                Ok(ColumnarValue::Array(numeric::neg(operand.as_ref())?))
-            }
-            (Operation::Negative, [ColumnarValue::Scalar(operand)]) => {
-                Ok(ColumnarValue::Scalar(operand.arithmetic_negate()?))
+            (Operation::Negative, [operand]) => {
+                let zero = ColumnarValue::Scalar(ScalarValue::new_zero(data_type)?);
+                apply(&zero, operand, numeric::sub)
             }
             _ => internal_err!("operator {} has its operands", self.name()),
-        }
+        };
+        computed.map_err(|error| match error.find_root() {
+            DataFusionError::ArrowError(overflow, _)
+                if matches!(overflow.as_ref(), ArrowError::ArithmeticOverflow(_)) =>
+            {
+                let name = pgtype::format_type(pgtype::of_data_type(data_type).oid, None);
+                Report::new(Condition::NumericOutOfRange, format!("{name} out of range")).into()
+            }
+            _ => error,
+        })
     }
 }

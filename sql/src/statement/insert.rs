@@ -14,6 +14,7 @@ use super::{Plan, Target, WriteTag, column_names, reference, transaction};
 use crate::error::{Condition, Report, Result};
 use crate::pgtype;
 use crate::planner::Planner;
+use crate::rewrite::keep;
 use crate::write::{WriteNode, WriteTarget, WriteTask};
 
 /// Plans INSERT INTO table [(columns)] query.
@@ -179,6 +180,8 @@ fn put_defaults(source: &mut Query, columns: &[&Column]) -> Result<()> {
     };
     for row in &mut values.rows {
         for (expr, column) in row.content.iter_mut().zip(columns) {
+            // It is brought to the column's type in any case.
+            keep(expr);
             let is_default = matches!(expr, SqlExpr::Identifier(ident)
                 if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"));
             if is_default {

@@ -1,0 +1,168 @@
+//! Whole numbers in the text: an `integer` where they fit, as in PostgreSQL. The engine reads each as a `bigint`.
+//!
+//! A number becomes a cast of itself, unless its place needs a number as it stands: a position in ORDER BY or GROUP BY,
+//! a LIMIT, a frame's bound, or an argument of a function, many of which look for constants. Such numbers are marked by
+//! [`keep`], which takes their place in the text away; the numbers that this crate makes have none either.
+
+use sqlparser::ast::{
+    AccessExpr, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, GroupByExpr, LimitClause, OrderByKind, Query, Select, Subscript,
+    TableFactor, Value, WindowFrameBound, WindowType,
+};
+use sqlparser::tokenizer::Span;
+
+use super::tree;
+
+/// Functions whose result has the type of their arguments.
+const OF_ARGUMENT_TYPE: &[&str] = &[
+    "array_agg",
+    "avg",
+    "coalesce",
+    "greatest",
+    "least",
+    "max",
+    "min",
+    "nullif",
+    "pg_typeof",
+    "sum",
+];
+
+/// Makes an `integer` of a number that is not kept.
+pub(super) fn narrow(expr: &mut Expr) {
+    if let Expr::Value(value) = expr
+        && value.span != Span::empty()
+        && let Value::Number(digits, false) = &value.value
+        && digits.parse::<i32>().is_ok()
+    {
+        value.span = Span::empty();
+        *expr = Expr::Cast {
+            kind: sqlparser::ast::CastKind::Cast,
+            expr: Box::new(tree::take(expr)),
+            data_type: DataType::Integer(None),
+            array: false,
+            format: None,
+        };
+    }
+}
+
+/// Marks a number, the numbers of a list, or one with a sign, as staying what it is.
+pub fn keep(expr: &mut Expr) {
+    match expr {
+        Expr::Value(value) => value.span = Span::empty(),
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => keep(inner),
+        Expr::Array(array) => array.elem.iter_mut().for_each(keep),
+        _ => {}
+    }
+}
+
+/// Marks the numbers that a query counts rows or columns with.
+pub(super) fn keep_in_query(query: &mut Query) {
+    match &mut query.limit_clause {
+        Some(LimitClause::LimitOffset { limit, offset, .. }) => {
+            limit.iter_mut().for_each(keep);
+            offset.iter_mut().for_each(|offset| keep(&mut offset.value));
+        }
+        Some(LimitClause::OffsetCommaLimit { offset, limit }) => {
+            keep(offset);
+            keep(limit);
+        }
+        None => {}
+    }
+    if let Some(fetch) = &mut query.fetch {
+        fetch.quantity.iter_mut().for_each(keep);
+    }
+    if let Some(order) = &mut query.order_by
+        && let OrderByKind::Expressions(keys) = &mut order.kind
+    {
+        keys.iter_mut().for_each(|key| keep(&mut key.expr));
+    }
+}
+
+/// Marks the positions of columns in GROUP BY and DISTINCT ON.
+pub(super) fn keep_in_select(select: &mut Select) {
+    if let Some(Distinct::On(keys)) = &mut select.distinct {
+        keys.iter_mut().for_each(keep);
+    }
+    if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+        for key in keys {
+            match key {
+                Expr::GroupingSets(sets) | Expr::Rollup(sets) | Expr::Cube(sets) => {
+                    sets.iter_mut().flatten().for_each(keep);
+                }
+                key => keep(key),
+            }
+        }
+    }
+}
+
+/// Marks the arguments of a function in FROM.
+pub(super) fn keep_in_table(factor: &mut TableFactor) {
+    match factor {
+        TableFactor::Table {
+            args: Some(call), ..
+        } => call.args.iter_mut().for_each(keep_argument),
+        TableFactor::Function { args, .. } => args.iter_mut().for_each(keep_argument),
+        TableFactor::TableFunction {
+            expr: Expr::Function(call),
+            ..
+        } => keep_arguments(call),
+        _ => {}
+    }
+}
+
+/// Marks the numbers right within an expression that are to stay.
+pub(super) fn keep_within(expr: &mut Expr) {
+    match expr {
+        Expr::Function(call) => {
+            let of_argument_type = call
+                .name
+                .0
+                .last()
+                .and_then(|part| part.as_ident())
+                .is_some_and(|name| {
+                    OF_ARGUMENT_TYPE.contains(&crate::relation::normalise(name).as_str())
+                });
+            if !of_argument_type {
+                keep_arguments(call);
+            }
+            if let Some(WindowType::WindowSpec(window)) = &mut call.over
+                && let Some(frame) = &mut window.window_frame
+            {
+                keep_bound(&mut frame.start_bound);
+                frame.end_bound.iter_mut().for_each(keep_bound);
+            }
+        }
+        // The values are brought to the type of what they are compared with.
+        Expr::InList { list, .. } => list.iter_mut().for_each(keep),
+        Expr::CompoundFieldAccess { access_chain, .. } => {
+            for access in access_chain {
+                if let AccessExpr::Subscript(Subscript::Index { index }) = access {
+                    keep(index);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn keep_bound(bound: &mut WindowFrameBound) {
+    if let WindowFrameBound::Preceding(Some(rows)) | WindowFrameBound::Following(Some(rows)) = bound
+    {
+        keep(rows);
+    }
+}
+
+fn keep_arguments(call: &mut Function) {
+    if let FunctionArguments::List(list) = &mut call.args {
+        list.args.iter_mut().for_each(keep_argument);
+    }
+}
+
+fn keep_argument(argument: &mut FunctionArg) {
+    let (FunctionArg::Named { arg, .. }
+    | FunctionArg::ExprNamed { arg, .. }
+    | FunctionArg::Unnamed(arg)) = argument;
+    if let FunctionArgExpr::Expr(expr) = arg {
+        keep(expr);
+    }
+}
