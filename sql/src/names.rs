@@ -29,14 +29,17 @@ pub fn name_columns(statement: &mut Statement) {
 }
 
 fn name_select(select: &mut Select) {
-    let mut used: Vec<String> = select
-        .projection
-        .iter()
-        .filter_map(|item| match item {
-            SelectItem::ExprWithAlias { alias, .. } => Some(normalise(alias)),
-            _ => None,
-        })
-        .collect();
+    let mut used: Vec<String> = Vec::new();
+    for item in &mut select.projection {
+        if let SelectItem::ExprWithAlias { alias, .. } = item {
+            let name = normalise(alias);
+            let repeated = used.iter().filter(|before| **before == name).count();
+            if repeated > 0 {
+                *alias = Ident::with_quote('"', format!("{name}{UNIQUE}{repeated}"));
+            }
+            used.push(name);
+        }
+    }
     for item in &mut select.projection {
         let SelectItem::UnnamedExpr(expr) = item else {
             continue;

@@ -20,6 +20,8 @@ use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource,
     Volatility, WindowUDF,
 };
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast::Statement;
 use tributary_catalog::{Relation, Snapshot, View, Warehouse};
@@ -122,7 +124,17 @@ impl Planner {
         let mut context = PlannerContext::new().with_prepare_param_data_types(parameters.to_vec());
         let planner = SqlToRel::new_with_options(self, parser_options());
         let plan = planner.sql_statement_to_plan_with_context(statement, &mut context)?;
-        convert(plan, &self.functions)
+        self.coerced(convert(plan, &self.functions)?)
+    }
+
+    /// The plan with its operands brought to common types, so that the types of its result are known before it runs. A
+    /// plan with parameters of unknown types waits for their values.
+    fn coerced(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let parameters = plan.get_parameter_fields()?;
+        if parameters.values().any(Option::is_none) {
+            return Ok(plan);
+        }
+        Ok(TypeCoercion::new().analyze(plan, self.state.config_options())?)
     }
 
     /// An expression without columns, such as a column's default.

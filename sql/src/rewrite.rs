@@ -16,6 +16,7 @@ mod arrays;
 mod conversions;
 mod literals;
 mod scope;
+mod similar;
 mod tables;
 mod tree;
 
@@ -166,6 +167,14 @@ impl Rewriter<'_> {
             } => {
                 *expr = arrays::like_any(value, pattern, "~~*", *negated);
             }
+            Expr::SimilarTo {
+                negated,
+                expr: value,
+                pattern,
+                escape_char,
+            } => {
+                *expr = similar::similar_to(value, pattern, escape_char.as_ref(), *negated)?;
+            }
             Expr::Cast {
                 expr: inner,
                 data_type,
@@ -200,7 +209,7 @@ impl Rewriter<'_> {
     fn bare_name(&self, name: &Ident) -> Option<Expr> {
         let folded = normalise(name);
         match folded.as_str() {
-            "current_catalog" | "current_role" | "current_schema" if name.quote_style.is_none() => {
+            _ if NILADIC.contains(&folded.as_str()) && name.quote_style.is_none() => {
                 Some(function(&folded, vec![]))
             }
             "tableoid" => self.scopes.table_oid(None, self.env).map(oid_literal),
@@ -208,6 +217,18 @@ impl Rewriter<'_> {
         }
     }
 }
+
+/// Functions that are called without parentheses and that the parser takes for names.
+const NILADIC: &[&str] = &[
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_schema",
+    "current_time",
+    "current_timestamp",
+    "localtime",
+    "localtimestamp",
+];
 
 /// What is rewritten from a bare name keeps it as the name of its column.
 fn name_bare_columns(select: &mut Select) {
@@ -219,10 +240,7 @@ fn name_bare_columns(select: &mut Select) {
             }
             _ => continue,
         };
-        let rewritten = matches!(
-            name.as_str(),
-            "current_catalog" | "current_role" | "current_schema" | "tableoid"
-        );
+        let rewritten = NILADIC.contains(&name.as_str()) || name == "tableoid";
         if let SelectItem::UnnamedExpr(expr) = item
             && rewritten
         {

@@ -475,7 +475,9 @@ const ENGINE_TEXTS: &[(&str, &str, Option<&str>)] = &[
     ("Aggregate functions are not allowed in the WHERE clause", "42803", Some("aggregate functions are not allowed in WHERE")),
     ("Placeholder type for", "42P18", None),
     ("could not be resolved. Make sure that the placeholder is bound", "42P18", None),
-    ("queries have different number of columns", "42601", Some("each set operation query must have the same number of columns")),
+    ("queries have different number of columns", "42601", None),
+    ("non-boolean predicate", "42804", None),
+    ("Invalid qualifier ", "42P01", None),
     ("Union schemas have different number of fields", "42601", Some("each UNION query must have the same number of columns")),
     ("Inconsistent data length across values list", "42601", Some("VALUES lists must all be the same length")),
     ("Projections require unique expression names", "42701", None),
@@ -510,6 +512,35 @@ fn engine_text(text: &str, otherwise: &'static str) -> PgError {
             Some(detail) => error.detail(detail),
             None => error,
         };
+    }
+    // "Cannot create filter with non-boolean predicate 'a + 1' returning Int64"
+    if let Some((_, data_type)) = text.split_once("non-boolean predicate '")
+        && let Some((_, data_type)) = data_type.rsplit_once("' returning ")
+    {
+        return PgError::error(
+            code,
+            format!(
+                "argument of WHERE must be type boolean, not type {}",
+                type_words(first_line(data_type))
+            ),
+        );
+    }
+    // "Invalid qualifier t"
+    if let Some(table) = text.strip_prefix("Invalid qualifier ") {
+        return PgError::error(
+            code,
+            format!(
+                "missing FROM-clause entry for table \"{}\"",
+                first_line(table)
+            ),
+        );
+    }
+    // "UNION queries have different number of columns"
+    if let Some((operation, _)) = text.split_once(" queries have different number of columns") {
+        return PgError::error(
+            code,
+            format!("each {operation} query must have the same number of columns"),
+        );
     }
     // "...: While expanding wildcard, column "t.v" must appear in the GROUP BY clause or ..."
     if let Some((before, _)) = text.split_once("\" must appear in the GROUP BY clause")

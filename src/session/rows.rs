@@ -48,7 +48,7 @@ pub fn of_texts(schema: SchemaRef, columns: Vec<Vec<String>>) -> Result<Sendable
 pub async fn query_plan(
     mut explained: SendableRecordBatchStream,
 ) -> Result<(SchemaRef, SendableRecordBatchStream)> {
-    let mut lines = Vec::new();
+    let mut sections: Vec<Vec<String>> = Vec::new();
     while let Some(batch) = explained.next().await {
         let batch = batch?;
         let kinds = cast(batch.column(0), &DataType::Utf8)?;
@@ -60,16 +60,13 @@ pub async fn query_plan(
                 other => Some(format!("{}:", other.replace('_', " "))),
             };
             let indent = if title.is_some() { "  " } else { "" };
-            lines.extend(title);
-            lines.extend(
-                plans
-                    .value(row)
-                    .lines()
-                    .map(|line| format!("{indent}{line}")),
-            );
+            let plan = plans.value(row).lines();
+            let plan = plan.map(|line| format!("{indent}{line}"));
+            sections.push(title.into_iter().chain(plan).collect());
         }
     }
     let schema = explain_schema();
+    let lines = sections.into_iter().rev().flatten().collect();
     let rows = of_texts(Arc::clone(&schema), vec![lines])?;
     Ok((schema, rows))
 }

@@ -1,4 +1,4 @@
-//! Checked `+`, `-` and `*` of integers.
+//! Checked `+`, `-` and `*` of integers, and the casts of numbers that differ from the engine's.
 
 use std::sync::{Arc, LazyLock};
 
@@ -8,7 +8,7 @@ use arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, internal_err};
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
@@ -75,6 +75,15 @@ fn check(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::Negative(inner) if inner.get_type(schema)?.is_integer() => {
             Transformed::yes(call(&NEGATIVE, vec![*inner]))
+        }
+        Expr::Cast(Cast { expr, field }) => {
+            match super::casts::exact(&expr, field.data_type(), schema)? {
+                Some(rounded) => Transformed::yes(Expr::Cast(Cast {
+                    expr: Box::new(rounded),
+                    field,
+                })),
+                None => Transformed::no(Expr::Cast(Cast { expr, field })),
+            }
         }
         other => Transformed::no(other),
     })

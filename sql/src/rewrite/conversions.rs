@@ -11,16 +11,18 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, Result as DataFusionResult, ScalarValue};
+use datafusion::functions::unicode::expr_fn::left;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF,
+    BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, lit,
 };
 use sqlparser::ast::BinaryOperator;
 
-use crate::error::Result;
+use crate::error::{Condition, Report, Result};
+use crate::exact;
 use crate::pgtype::{self, PG_TYPE};
 use crate::system::{ReferenceKind, array_functions::array_in};
 
@@ -39,6 +41,12 @@ impl ExprPlanner for LiteralPlanner {
         schema: &DFSchema,
     ) -> DataFusionResult<PlannerResult<RawBinaryExpr>> {
         let RawBinaryExpr { op, left, right } = expr;
+        // An operand whose type is not known yet is the engine's affair.
+        if op == BinaryOperator::Divide
+            && let Ok(Some(quotient)) = exact::quotient(&left, &right, schema)
+        {
+            return Ok(PlannerResult::Planned(quotient));
+        }
         let takes_type = matches!(
             op,
             BinaryOperator::Eq
@@ -146,12 +154,62 @@ fn convert_expr(
                 }
                 _ => None,
             };
-            Ok(match function {
-                Some(function) => Transformed::yes(Expr::Cast(Cast {
+            if let Some(function) = function {
+                return Ok(Transformed::yes(Expr::Cast(Cast {
                     expr: Box::new(call(function, *inner)),
                     field,
-                })),
-                None => Transformed::no(Expr::Cast(Cast { expr: inner, field })),
+                })));
+            }
+            Ok(match length_limit(&field) {
+                // An explicit cast cuts off what is too long.
+                Some(length) if !is_cut(&inner) => {
+                    let text = Expr::Cast(Cast {
+                        expr: inner,
+                        field: Arc::clone(&field),
+                    });
+                    Transformed::yes(Expr::Cast(Cast {
+                        expr: Box::new(left(text, lit(length))),
+                        field,
+                    }))
+                }
+                _ => Transformed::no(Expr::Cast(Cast { expr: inner, field })),
+            })
+        }
+        Expr::Case(case) if case.expr.is_none() => {
+            for (condition, _) in &case.when_then_expr {
+                let data_type = condition.get_type(schema)?;
+                if !matches!(
+                    data_type,
+                    DataType::Boolean | DataType::Null | DataType::Utf8
+                ) {
+                    let name = pgtype::format_type(pgtype::of_data_type(&data_type).oid, None);
+                    return Err(Report::new(
+                        Condition::DatatypeMismatch,
+                        format!("argument of CASE/WHEN must be type boolean, not type {name}"),
+                    )
+                    .into());
+                }
+            }
+            Ok(Transformed::no(Expr::Case(case)))
+        }
+        Expr::ScalarFunction(call) => {
+            let name = call.func.name();
+            if name == "round"
+                && let [x] = call.args.as_slice()
+                && x.get_type(schema)?.is_floating()
+            {
+                return Ok(Transformed::yes(exact::rounded_double(x.clone())));
+            }
+            // The engine counts unsigned; SQL has no such numbers.
+            let counts = matches!(
+                name,
+                "array_length" | "cardinality" | "array_ndims" | "array_position"
+            );
+            let expr = Expr::ScalarFunction(call);
+            Ok(if counts && expr.get_type(schema)? == DataType::UInt64 {
+                Transformed::yes(Expr::Cast(Cast::new(Box::new(expr), DataType::Int32)))
+            } else {
+                Transformed::no(expr)
             })
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right })
@@ -169,6 +227,19 @@ fn convert_expr(
         }
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// The characters that a type allows: n of `varchar(n)` and `char(n)`.
+fn length_limit(field: &Field) -> Option<i64> {
+    let modifier = pgtype::type_modifier(field);
+    let limited = matches!(pgtype::of_field(field).name, "varchar" | "bpchar");
+    // The modifier counts four bytes of header with the length.
+    (limited && modifier > 4).then(|| i64::from(modifier) - 4)
+}
+
+/// Whether an expression is the cutting of a text, as this module writes it.
+fn is_cut(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(call) if call.func.name() == "left")
 }
 
 fn compares(op: Operator) -> bool {

@@ -41,12 +41,15 @@ pub fn functions(env: &Arc<SystemEnv>) -> Vec<Arc<ScalarUDF>> {
             signature: Signature::user_defined(declaration.volatility),
         }))
     });
-    declared.chain(array_functions::functions()).collect()
+    declared
+        .chain(time::local(env))
+        .chain(array_functions::functions())
+        .collect()
 }
 
 /// Whether `name` is a function of this module that takes and gives single values.
 pub(crate) fn is_declared(name: &str) -> bool {
-    declarations().any(|declaration| declaration.name == name)
+    declarations().any(|declaration| declaration.name == name) || time::is_local(name)
 }
 
 fn declarations() -> impl Iterator<Item = &'static Declaration> {
