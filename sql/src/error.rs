@@ -38,6 +38,8 @@ pub enum Condition {
     InvalidParameter,
     /// The result of a computation is beyond its type.
     NumericOutOfRange,
+    /// A time or an interval beyond its type.
+    DatetimeOutOfRange,
     /// Types do not fit.
     DatatypeMismatch,
     /// The object is of another kind, such as a view where a table is needed.

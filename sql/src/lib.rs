@@ -22,6 +22,7 @@ pub mod rewrite;
 pub mod settings;
 pub mod statement;
 pub mod system;
+pub mod text;
 pub mod types;
 pub mod write;
 

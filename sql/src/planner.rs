@@ -31,7 +31,7 @@ use crate::names::name_columns;
 use crate::parse::parse;
 use crate::provider::table_provider;
 use crate::relation::{FunctionPlanner, canonicalise};
-use crate::rewrite::{convert, rewrite};
+use crate::rewrite::{convert, read_texts, rewrite};
 use crate::system::{self, SystemEnv, SystemRelation};
 use crate::types::PgTypePlanner;
 
@@ -129,12 +129,16 @@ impl Planner {
 
     /// The plan with its operands brought to common types, so that the types of its result are known before it runs. A
     /// plan with parameters of unknown types waits for their values.
-    fn coerced(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+    ///
+    /// # Errors
+    /// For operands that have no common type.
+    pub fn coerced(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let parameters = plan.get_parameter_fields()?;
         if parameters.values().any(Option::is_none) {
             return Ok(plan);
         }
-        Ok(TypeCoercion::new().analyze(plan, self.state.config_options())?)
+        let plan = TypeCoercion::new().analyze(plan, self.state.config_options())?;
+        read_texts(plan, &self.functions)
     }
 
     /// An expression without columns, such as a column's default.

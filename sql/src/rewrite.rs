@@ -32,7 +32,7 @@ use crate::error::{Condition, Error, Report, Result};
 use crate::relation::normalise;
 use crate::system::{ReferenceKind, SystemEnv};
 
-pub use conversions::{convert, expr_planner, present};
+pub use conversions::{convert, expr_planner, present, read_texts};
 pub use literals::keep;
 use scope::Scopes;
 use tree::{function, number};

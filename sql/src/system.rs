@@ -31,7 +31,7 @@ use tributary_catalog::{Snapshot, View};
 
 pub use activity::{SessionActivity, SessionState, Sessions};
 pub use functions::functions;
-pub(crate) use functions::{ReferenceKind, array_functions, is_declared};
+pub(crate) use functions::{ReferenceKind, array_functions, formats, is_declared};
 pub use names::quote_ident;
 
 use objects::Objects;

@@ -8,6 +8,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use tributary_sql::error::{Condition, NO_FUNCTION_HINT};
+use tributary_sql::text::{TextError, TextErrorKind};
 use tributary_udfs::Kind;
 
 /// How grave an error or notice is.
@@ -127,6 +128,7 @@ impl From<&tributary_sql::Report> for PgError {
             Condition::InvalidOption => "42601",
             Condition::InvalidParameter => "22023",
             Condition::NumericOutOfRange => "22003",
+            Condition::DatetimeOutOfRange => "22008",
             Condition::DatatypeMismatch => "42804",
             Condition::WrongObjectType => "42809",
             Condition::DependentObjects => "2BP01",
@@ -153,6 +155,27 @@ impl From<&tributary_sql::Report> for PgError {
             detail: report.detail.clone(),
             hint: report.hint.clone(),
             position: report.position,
+        }
+    }
+}
+
+impl From<&TextError> for PgError {
+    fn from(error: &TextError) -> Self {
+        let code = match error.kind {
+            TextErrorKind::InvalidText => "22P02",
+            TextErrorKind::InvalidDatetime => "22007",
+            TextErrorKind::DatetimeRange => "22008",
+            TextErrorKind::ZoneDisplacement => "22009",
+            TextErrorKind::IntervalRange => "22015",
+            TextErrorKind::NumberRange => "22003",
+            TextErrorKind::InvalidParameter => "22023",
+            TextErrorKind::Template => "42601",
+            TextErrorKind::Unsupported => "0A000",
+        };
+        Self {
+            detail: error.detail.clone(),
+            hint: error.hint.clone(),
+            ..Self::error(code, error.message.clone())
         }
     }
 }
@@ -297,6 +320,10 @@ fn external(source: &(dyn std::error::Error + 'static)) -> PgError {
     } else if let Some(error) = source.downcast_ref::<tributary_udfs::Error>() {
         error.into()
     } else if let Some(error) = source.downcast_ref::<tributary_catalog::Error>() {
+        error.into()
+    } else if let Some(error) = source.downcast_ref::<TextError>() {
+        error.into()
+    } else if let Some(error) = source.downcast_ref::<DataFusionError>() {
         error.into()
     } else if let Some(error) = source.downcast_ref::<ArrowError>() {
         arrow_error(error)

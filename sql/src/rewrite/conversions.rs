@@ -24,7 +24,7 @@ use sqlparser::ast::BinaryOperator;
 use crate::error::{Condition, Report, Result};
 use crate::exact;
 use crate::pgtype::{self, PG_TYPE};
-use crate::system::{ReferenceKind, array_functions::array_in};
+use crate::system::{ReferenceKind, array_functions::array_in, formats};
 
 /// Gives text literals the type of the array or boolean they are compared with.
 pub fn expr_planner() -> Arc<dyn ExprPlanner> {
@@ -227,6 +227,52 @@ fn convert_expr(
         }
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// Reads texts as dates, times and intervals as PostgreSQL does, wherever the plan casts them; to be run after type
+/// coercion, which adds casts.
+///
+/// # Errors
+/// Of the engine, for an expression without a type.
+pub fn read_texts(
+    plan: LogicalPlan,
+    functions: &HashMap<String, Arc<ScalarUDF>>,
+) -> Result<LogicalPlan> {
+    let read = plan.transform_up_with_subqueries(|node| {
+        let mut schema = merge_schema(&node.inputs());
+        if let LogicalPlan::TableScan(scan) = &node {
+            schema.merge(&scan.projected_schema);
+        }
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let read = expr.transform_up(|expr| read_text(expr, &schema, functions))?;
+            Ok(read.update_data(|expr| name.restore(expr)))
+        })
+    });
+    Ok(read.data()?)
+}
+
+fn read_text(
+    expr: Expr,
+    schema: &DFSchema,
+    functions: &HashMap<String, Arc<ScalarUDF>>,
+) -> DataFusionResult<Transformed<Expr>> {
+    let Expr::Cast(Cast { expr: inner, field }) = expr else {
+        return Ok(Transformed::no(expr));
+    };
+    let function = formats::input(field.data_type()).and_then(|name| functions.get(name));
+    Ok(match function {
+        Some(function) if inner.get_type(schema)? == DataType::Utf8 => {
+            let value = call(Arc::clone(function), *inner);
+            // The function gives microseconds; the cast that was asked for may want another unit.
+            Transformed::yes(Expr::Cast(Cast {
+                expr: Box::new(value),
+                field,
+            }))
+        }
+        _ => Transformed::no(Expr::Cast(Cast { expr: inner, field })),
+    })
 }
 
 /// The characters that a type allows: n of `varchar(n)` and `char(n)`.

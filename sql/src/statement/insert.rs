@@ -227,8 +227,12 @@ pub fn assigned(
                 })?;
                 let from = schema.field(position);
                 check_assignable(column, from)?;
-                let from = from.data_type();
-                assignment(Expr::Column(source.clone()), from, &column.data_type)
+                let source = Expr::Column(source.clone());
+                if *from.data_type() == column.data_type {
+                    source
+                } else {
+                    cast(source, column.data_type.clone())
+                }
             }
             None => match &column.default {
                 Some(text) => {
@@ -240,9 +244,10 @@ pub fn assigned(
         };
         projection.push(expr.alias(&column.name));
     }
-    Ok(LogicalPlanBuilder::from(input)
+    let rows = LogicalPlanBuilder::from(input)
         .project(projection)?
-        .build()?)
+        .build()?;
+    planner.coerced(rows)
 }
 
 /// Refuses a value that PostgreSQL would not bring to the column's type by itself. A text may be a literal of no type, so
@@ -293,19 +298,4 @@ fn class(data_type: &DataType) -> Class {
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Class::Bytes,
         _ => Class::Open,
     }
-}
-
-/// A cast as PostgreSQL makes it on assignment: fractions are rounded, not cut off.
-fn assignment(expr: Expr, from: &DataType, to: &DataType) -> Expr {
-    if from == to {
-        return expr;
-    }
-    let has_fraction = from.is_floating()
-        || matches!(from, DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) if *scale > 0);
-    let expr = if has_fraction && to.is_integer() {
-        datafusion::functions::math::expr_fn::round(vec![expr])
-    } else {
-        expr
-    };
-    cast(expr, to.clone())
 }

@@ -4,6 +4,7 @@
 //! A function is strict, as nearly all of PostgreSQL's are: NULL in, NULL out; the few that are not say so.
 
 pub(crate) mod array_functions;
+pub(crate) mod formats;
 mod objects;
 mod privileges;
 mod references;
@@ -43,6 +44,7 @@ pub fn functions(env: &Arc<SystemEnv>) -> Vec<Arc<ScalarUDF>> {
     });
     declared
         .chain(time::local(env))
+        .chain(formats::functions(env))
         .chain(array_functions::functions())
         .collect()
 }
