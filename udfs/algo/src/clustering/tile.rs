@@ -11,6 +11,9 @@ use crate::simd::vectorised;
 /// Rows of a tile.
 pub(crate) const LANES: usize = 32;
 
+/// Distances that are added up in f32.
+const DISTANCE_RUN: usize = 64;
+
 /// 32 rows, transposed: `columns[j][l]` is column j of row l. Lanes past the last row repeat it.
 #[derive(Debug, Default)]
 pub(crate) struct Tile {
@@ -42,6 +45,18 @@ impl Tile {
     /// Lowers `squared` to the squared distances of the rows to `point` where those are smaller.
     pub(crate) fn lower(&self, point: &[f32], squared: &mut [f32; LANES]) {
         lower(&self.columns, point, squared);
+    }
+
+    /// Adds to each lane of `sums` the Euclidean distances of its row to `points`, row-major: f32 distances, added up in f32
+    /// for 64 points and then in f64.
+    pub(crate) fn add_distances(&self, points: &[f32], sums: &mut [f64; LANES]) {
+        for points in points.chunks(DISTANCE_RUN * self.columns.len()) {
+            let mut run = [0.0; LANES];
+            add_distances(&self.columns, points, &mut run);
+            for (sum, run) in sums.iter_mut().zip(run) {
+                *sum += f64::from(run);
+            }
+        }
     }
 
     /// For each of `points`, row-major: what the weighted sum of the squared distances of the rows would be if the point
@@ -145,6 +160,65 @@ fn offer_pair<S: Simd>(
     }
     [squared[at], squared[at + 1]] = best;
     [labels[at], labels[at + 1]] = label;
+}
+
+vectorised! {
+    fn add_distances<'a, S>(
+        simd,
+        columns: &'a [[f32; LANES]],
+        points: &'a [f32],
+        sums: &'a mut [f32; LANES],
+    ) -> () {
+        for pair in 0..LANES / (2 * S::F32_LANES) {
+            add_distances_pair(simd, columns, points, sums, pair);
+        }
+    }
+}
+
+/// The `pair`-th two vectors of the rows, four points at a time as in [`offer_pair`].
+#[inline(always)]
+fn add_distances_pair<S: Simd>(
+    simd: S,
+    columns: &[[f32; LANES]],
+    points: &[f32],
+    sums: &mut [f32; LANES],
+    pair: usize,
+) {
+    let d = columns.len();
+    let at = 2 * pair;
+    let (sums, _) = S::as_mut_simd_f32s(sums);
+    let mut total = [sums[at], sums[at + 1]];
+    let quads = points.chunks_exact(4 * d);
+    let rest = quads.remainder();
+    for quad in quads {
+        let (a, quad) = quad.split_at(d);
+        let (b, quad) = quad.split_at(d);
+        let (c, e) = quad.split_at(d);
+        let mut squared = [[simd.splat_f32s(0.0); 2]; 4];
+        for ((((x, a), b), c), e) in columns.iter().zip(a).zip(b).zip(c).zip(e) {
+            let (x, _) = S::as_simd_f32s(x);
+            let x = [x[at], x[at + 1]];
+            for (squared, point) in squared.iter_mut().zip([a, b, c, e]) {
+                add_squares(simd, squared, x, *point);
+            }
+        }
+        for squared in squared {
+            for (total, squared) in total.iter_mut().zip(squared) {
+                *total = simd.add_f32s(*total, simd.sqrt_f32s(squared));
+            }
+        }
+    }
+    for point in rest.chunks_exact(d) {
+        let mut squared = [simd.splat_f32s(0.0); 2];
+        for (x, point) in columns.iter().zip(point) {
+            let (x, _) = S::as_simd_f32s(x);
+            add_squares(simd, &mut squared, [x[at], x[at + 1]], *point);
+        }
+        for (total, squared) in total.iter_mut().zip(squared) {
+            *total = simd.add_f32s(*total, simd.sqrt_f32s(squared));
+        }
+    }
+    [sums[at], sums[at + 1]] = total;
 }
 
 vectorised! {

@@ -1,0 +1,111 @@
+//! Clustering and its evaluation against scikit-learn and, for DBCV, the `hdbscan` package.
+
+use ndarray::Array2;
+use serde_json::Value;
+use tributary_algo::Unlimited;
+use tributary_algo::clustering::{ClusterEvaluation, Scaling, agreement};
+
+use crate::{assert_close, blocks, load, number, numbers, scaled, table};
+
+fn labels(value: &Value) -> Vec<i32> {
+    numbers(value)
+        .into_iter()
+        .map(|label| label as i32)
+        .collect()
+}
+
+/// The rows of a data set as the script clustered them.
+fn rows(reference: &Value, name: &str) -> Array2<f64> {
+    let stored = &reference["data"][name];
+    let x = if stored.is_null() {
+        table(&load("kmeans.json")["data"][name])
+    } else {
+        table(stored)
+    };
+    match name {
+        "wine" | "breast_cancer" => scaled(&x, Scaling::ZScore),
+        _ => x,
+    }
+}
+
+fn cases<'a>(reference: &'a Value, part: &str) -> &'a Vec<Value> {
+    reference[part].as_array().unwrap()
+}
+
+#[test]
+fn measures_are_those_of_scikit_learn() {
+    let reference = load("cluster.json");
+    for case in cases(&reference, "evaluation") {
+        let x = rows(&reference, case["data"].as_str().unwrap());
+        let labels = labels(&case["labels"]);
+        let found = ClusterEvaluation::default()
+            .fit(&blocks(&x), &labels, &Unlimited)
+            .unwrap();
+        for (found, name) in [
+            (Some(found.inertia), "inertia"),
+            (found.silhouette, "silhouette"),
+            (found.davies_bouldin, "davies_bouldin"),
+            (found.calinski_harabasz, "calinski_harabasz"),
+        ] {
+            assert_close(found.unwrap(), number(&case[name]), 1e-6);
+        }
+        let each = numbers(&case["cluster_silhouette"]);
+        assert_eq!(found.clusters.len(), each.len());
+        for (cluster, expected) in found.clusters.iter().zip(each) {
+            assert_close(cluster.silhouette.unwrap(), expected, 1e-6);
+        }
+    }
+}
+
+#[test]
+fn agreement_with_classes_is_that_of_scikit_learn() {
+    let reference = load("cluster.json");
+    let with_classes = cases(&reference, "evaluation")
+        .iter()
+        .filter(|case| case["target"].is_array());
+    let mut seen = 0;
+    for case in with_classes {
+        seen += 1;
+        let found = agreement(
+            &labels(&case["labels"]),
+            &labels(&case["target"]),
+            &Unlimited,
+        );
+        let found = found.unwrap();
+        for (found, name) in [
+            (found.adjusted_rand, "adjusted_rand"),
+            (
+                found.adjusted_mutual_information,
+                "adjusted_mutual_information",
+            ),
+            (found.homogeneity, "homogeneity"),
+            (found.completeness, "completeness"),
+            (found.v_measure, "v_measure"),
+            (found.purity, "purity"),
+        ] {
+            assert_close(found, number(&case[name]), 1e-11);
+        }
+    }
+    assert_eq!(seen, 4);
+}
+
+#[test]
+fn density_based_validation_is_that_of_the_hdbscan_package() {
+    let reference = load("cluster.json");
+    for case in cases(&reference, "density") {
+        let x = rows(&reference, case["data"].as_str().unwrap());
+        let evaluation = ClusterEvaluation {
+            density: true,
+            ..ClusterEvaluation::default()
+        };
+        let found = evaluation
+            .fit(&blocks(&x), &labels(&case["labels"]), &Unlimited)
+            .unwrap();
+        assert_close(found.dbcv.unwrap(), number(&case["dbcv"]), 1e-5);
+        let each = numbers(&case["cluster_dbcv"]);
+        assert_eq!(found.clusters.len(), each.len());
+        for (cluster, expected) in found.clusters.iter().zip(each) {
+            assert_close(cluster.dbcv.unwrap(), expected, 1e-5);
+        }
+    }
+}
