@@ -1,13 +1,16 @@
-//! Groups of alike rows: [`kmeans`], the scaling of features that comes before it, [`scale`], and the measures of what came
+//! Groups of alike rows: [`kmeans`], [`dbscan`], the scaling of features that comes before it, [`scale`], and the measures of what came
 //! out, [`evaluate`].
 
+pub mod dbscan;
 pub mod evaluate;
+mod kdtree;
 pub mod kmeans;
 mod lloyd;
 pub mod scale;
 mod seeding;
 mod tile;
 
+pub use dbscan::{Dbscan, DensityClusters, DensityModel, Eps, PointType};
 pub use evaluate::{ClusterEvaluation, ClusterScore, ClusterScores, LabelAgreement, agreement};
 pub use kmeans::{Clusters, Init, KMeans};
 pub use scale::{Scale, Scaling};

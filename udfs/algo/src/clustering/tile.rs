@@ -47,6 +47,23 @@ impl Tile {
         lower(&self.columns, point, squared);
     }
 
+    /// Squared distances of the rows to each of `points`, row-major, as many as there is room for in `squares`.
+    pub(crate) fn squares(&self, points: &[f32], squares: &mut [[f32; LANES]]) {
+        squares_to(&self.columns, points, squares);
+    }
+
+    /// Adds to `within` and `beyond`, lane by lane, how many of `points`, row-major, have a squared distance of at most the
+    /// first and the second limit.
+    pub(crate) fn count(
+        &self,
+        points: &[f32],
+        limits: (f32, f32),
+        within: &mut [u32; LANES],
+        beyond: &mut [u32; LANES],
+    ) {
+        count(&self.columns, points, limits, within, beyond);
+    }
+
     /// Adds to each lane of `sums` the Euclidean distances of its row to `points`, row-major: f32 distances, added up in f32
     /// for 64 points and then in f64.
     pub(crate) fn add_distances(&self, points: &[f32], sums: &mut [f64; LANES]) {
@@ -219,6 +236,70 @@ fn add_distances_pair<S: Simd>(
         }
     }
     [sums[at], sums[at + 1]] = total;
+}
+
+vectorised! {
+    fn squares_to<'a, S>(
+        simd,
+        columns: &'a [[f32; LANES]],
+        points: &'a [f32],
+        squares: &'a mut [[f32; LANES]],
+    ) -> () {
+        for (point, squares) in points.chunks_exact(columns.len()).zip(squares) {
+            let (squares, _) = S::as_mut_simd_f32s(squares);
+            for pair in 0..LANES / (2 * S::F32_LANES) {
+                let at = 2 * pair;
+                [squares[at], squares[at + 1]] = pair_squares(simd, columns, point, at);
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn count<'a, S>(
+        simd,
+        columns: &'a [[f32; LANES]],
+        points: &'a [f32],
+        limits: (f32, f32),
+        within: &'a mut [u32; LANES],
+        beyond: &'a mut [u32; LANES],
+    ) -> () {
+        let (within, _) = S::as_mut_simd_u32s(within);
+        let (beyond, _) = S::as_mut_simd_u32s(beyond);
+        let (low, high) = (simd.splat_f32s(limits.0), simd.splat_f32s(limits.1));
+        let (one, zero) = (simd.splat_u32s(1), simd.splat_u32s(0));
+        for pair in 0..LANES / (2 * S::F32_LANES) {
+            let at = 2 * pair;
+            let mut counts = [within[at], within[at + 1], beyond[at], beyond[at + 1]];
+            for point in points.chunks_exact(columns.len()) {
+                let squares = pair_squares(simd, columns, point, at);
+                for (half, squared) in squares.into_iter().enumerate() {
+                    let near = simd.less_than_or_equal_f32s(squared, low);
+                    counts[half] = simd.add_u32s(counts[half], simd.select_u32s(near, one, zero));
+                    let near = simd.less_than_or_equal_f32s(squared, high);
+                    counts[2 + half] =
+                        simd.add_u32s(counts[2 + half], simd.select_u32s(near, one, zero));
+                }
+            }
+            [within[at], within[at + 1], beyond[at], beyond[at + 1]] = counts;
+        }
+    }
+}
+
+/// Squared distances of the rows of two vectors to a point.
+#[inline(always)]
+fn pair_squares<S: Simd>(
+    simd: S,
+    columns: &[[f32; LANES]],
+    point: &[f32],
+    at: usize,
+) -> [S::f32s; 2] {
+    let mut sums = [simd.splat_f32s(0.0); 2];
+    for (x, point) in columns.iter().zip(point) {
+        let (x, _) = S::as_simd_f32s(x);
+        add_squares(simd, &mut sums, [x[at], x[at + 1]], *point);
+    }
+    sums
 }
 
 vectorised! {

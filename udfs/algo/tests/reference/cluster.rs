@@ -3,9 +3,9 @@
 use ndarray::Array2;
 use serde_json::Value;
 use tributary_algo::Unlimited;
-use tributary_algo::clustering::{ClusterEvaluation, Scaling, agreement};
+use tributary_algo::clustering::{ClusterEvaluation, Dbscan, Eps, PointType, Scaling, agreement};
 
-use crate::{assert_close, blocks, load, number, numbers, scaled, table};
+use crate::{assert_close, blocks, count, load, number, numbers, scaled, table};
 
 fn labels(value: &Value) -> Vec<i32> {
     numbers(value)
@@ -107,5 +107,26 @@ fn density_based_validation_is_that_of_the_hdbscan_package() {
         for (cluster, expected) in found.clusters.iter().zip(each) {
             assert_close(cluster.dbcv.unwrap(), expected, 1e-5);
         }
+    }
+}
+
+#[test]
+fn dbscan_has_the_labels_of_scikit_learn() {
+    let reference = load("cluster.json");
+    for case in cases(&reference, "dbscan") {
+        let name = case["data"].as_str().unwrap();
+        let params = Dbscan {
+            eps: Eps::Distance(number(&case["eps"])),
+            min_samples: count(&case["min_samples"]),
+        };
+        let found = params
+            .fit(rows(&reference, name).view(), &Unlimited)
+            .unwrap();
+        assert_eq!(found.labels, labels(&case["labels"]), "{name} {params:?}");
+        let cores: Vec<f64> = (0..found.types.len())
+            .filter(|row| found.types[*row] == PointType::Core)
+            .map(|row| row as f64)
+            .collect();
+        assert_eq!(cores, numbers(&case["core"]), "{name} {params:?}");
     }
 }
