@@ -143,6 +143,9 @@ def dbscan():
 
 
 def density_hierarchy():
+    # numpy's order of equal lengths depends on the processor: a stable one is the order that Prim's algorithm met them in.
+    order = np.argsort
+    np.argsort = lambda values: order(values, kind="stable")
     cases = []
     for name, size, samples, method in [
         ("plane", 5, 5, "eom"),
@@ -172,6 +175,7 @@ def density_hierarchy():
                 "probabilities": np.round(model.probabilities_, 9),
             }
         )
+    np.argsort = order
     return cases
 
 

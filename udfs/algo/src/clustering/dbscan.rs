@@ -569,7 +569,7 @@ impl Visitor for Join<'_, '_> {
         let one_is_all = self.sets.is_one_cluster(node) && self.sets.is_one_cluster(own_node);
         let own = tree.places(self.own);
         for (place, squares) in places.zip(&self.squares) {
-            if !self.cores[place] {
+            if !self.cores[place] || !self.search.bounds.reach_any(squares) {
                 continue;
             }
             for (mine, &squared) in own.clone().zip(squares) {
@@ -614,6 +614,9 @@ impl Visitor for Border<'_, '_> {
         self.query.tile.squares(values, &mut self.squares);
         for (place, squares) in places.zip(&self.squares) {
             let cluster = self.clusters[place];
+            if cluster == NONE || !self.search.bounds.reach_any(squares) {
+                continue;
+            }
             for ((&mine, found), &squared) in self.places.iter().zip(&mut self.found).zip(squares) {
                 if cluster < *found && self.search.near(squared, place, mine) {
                     *found = cluster;
