@@ -12,7 +12,9 @@ use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use tributary_algo::clustering::{ClusterEvaluation, Dbscan, Eps, Init, KMeans, agreement};
+use tributary_algo::clustering::{
+    ClusterEvaluation, Dbscan, Eps, Hdbscan, Init, KMeans, agreement,
+};
 use tributary_algo::{DenseBlocks, Unlimited};
 
 use crate::peers::Peer;
@@ -160,8 +162,28 @@ impl Suite<'_> {
         })
     }
 
-    fn hdbscan(&mut self, _rows: usize, _columns: usize) -> Result<()> {
-        Ok(())
+    fn hdbscan(&mut self, rows: usize, columns: usize) -> Result<()> {
+        let name = format!("HDBSCAN {rows} x {columns}, min_cluster_size 10, min_samples 10");
+        if !self.wanted(&name) {
+            return Ok(());
+        }
+        let x = blobs(rows, columns, 50, 1.0, 0.05);
+        let params = Hdbscan {
+            min_cluster_size: 10,
+            ..Hdbscan::default()
+        };
+        let request = json!({"work": "hdbscan", "min_cluster_size": 10, "min_samples": 10});
+        let peers: &[&str] = match self.options.slow {
+            true => &["fast_hdbscan", "sklearn"],
+            false => &["fast_hdbscan"],
+        };
+        self.compare(&name, &x, request, peers, || {
+            let found = params.fit(x.view(), &Unlimited).map_err(Error::other)?;
+            Ok(Outcome {
+                labels: Some(found.labels),
+                ..Outcome::default()
+            })
+        })
     }
 
     fn silhouette(&mut self, rows: usize, columns: usize) -> Result<()> {

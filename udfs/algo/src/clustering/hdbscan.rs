@@ -68,8 +68,10 @@ pub struct HierarchicalClusters {
 impl Hdbscan {
     /// Clusters the rows of `x`, n rows x d columns.
     ///
-    /// Where edges of the tree are equally long the hierarchy is not unique; the first by row numbers is taken. Time about O(n log^2 n)
-    /// in few dimensions, O(n^2 d log n) at worst; memory 4 n (2 d + 12) bytes and 16 n for the rank of `min_samples` neighbours in flight.
+    /// Edges of equal length are common, as many are as long as a core distance. The hierarchy depends on their order,
+    /// which is here that of Prim's algorithm from row 0, as in scikit-learn; what is left to chance there is the choice
+    /// among several shortest edges of a row. Time about O(n log^2 n) in few dimensions, O(n^2 d log n) at worst; memory
+    /// 4 n (2 d + 22) bytes.
     ///
     /// # Errors
     /// [`Error::Parameter`] for `min_cluster_size` below 2, `min_samples` out of range; [`Error::Data`] for no rows, no columns,

@@ -136,6 +136,7 @@ fn dbscan_has_the_labels_of_scikit_learn() {
 #[test]
 fn hdbscan_has_the_labels_and_probabilities_of_scikit_learn() {
     let reference = load("cluster.json");
+    let mut equal = 0;
     for case in cases(&reference, "hdbscan") {
         let name = case["data"].as_str().unwrap();
         let params = Hdbscan {
@@ -152,14 +153,12 @@ fn hdbscan_has_the_labels_and_probabilities_of_scikit_learn() {
             .unwrap();
         let expected = labels(&case["labels"]);
         let alike = agreement(&found.labels, &expected, &Unlimited).unwrap();
-        eprintln!(
-            "{name} {params:?} {} {} {} {}",
-            alike.adjusted_rand,
-            alike.clusters,
-            alike.classes,
-            found.labels == expected
-        );
-        continue;
+        assert!(alike.adjusted_rand >= 0.999, "{name} {params:?}");
+        assert_eq!(alike.clusters, alike.classes, "{name} {params:?}");
+        if found.labels != expected {
+            continue;
+        }
+        equal += 1;
         for (found, expected) in found
             .probabilities
             .iter()
@@ -168,4 +167,7 @@ fn hdbscan_has_the_labels_and_probabilities_of_scikit_learn() {
             assert_close(*found, expected, 1e-6);
         }
     }
+    // Where a row has several shortest edges, which of them the spanning tree has moves a row in one case and swaps two
+    // numbers in another.
+    assert_eq!(equal, 7);
 }
