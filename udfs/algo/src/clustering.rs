@@ -7,6 +7,7 @@ pub mod hdbscan;
 mod kdtree;
 pub mod kmeans;
 mod lloyd;
+mod prune;
 pub mod scale;
 mod seeding;
 mod tile;

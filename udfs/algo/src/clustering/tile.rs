@@ -96,6 +96,8 @@ pub(crate) struct Nearest {
     pub(crate) squared: [f32; LANES],
     /// Centroid numbers; on a tie the smallest.
     pub(crate) label: [u32; LANES],
+    /// Squared distances of the second nearest, which on a tie is as near.
+    pub(crate) second: [f32; LANES],
 }
 
 impl Default for Nearest {
@@ -103,6 +105,7 @@ impl Default for Nearest {
         Self {
             squared: [f32::INFINITY; LANES],
             label: [0; LANES],
+            second: [f32::INFINITY; LANES],
         }
     }
 }
@@ -143,7 +146,9 @@ fn offer_pair<S: Simd>(
     let at = 2 * pair;
     let (squared, _) = S::as_mut_simd_f32s(&mut nearest.squared);
     let (labels, _) = S::as_mut_simd_u32s(&mut nearest.label);
+    let (seconds, _) = S::as_mut_simd_f32s(&mut nearest.second);
     let mut best = [squared[at], squared[at + 1]];
+    let mut second = [seconds[at], seconds[at + 1]];
     let mut label = [labels[at], labels[at + 1]];
     let mut number = first;
 
@@ -162,7 +167,7 @@ fn offer_pair<S: Simd>(
             }
         }
         for sums in sums {
-            keep_nearer(simd, &mut best, &mut label, sums, number);
+            keep_nearer(simd, &mut best, &mut second, &mut label, sums, number);
             number = number.wrapping_add(1);
         }
     }
@@ -172,10 +177,11 @@ fn offer_pair<S: Simd>(
             let (x, _) = S::as_simd_f32s(x);
             add_squares(simd, &mut sums, [x[at], x[at + 1]], *centroid);
         }
-        keep_nearer(simd, &mut best, &mut label, sums, number);
+        keep_nearer(simd, &mut best, &mut second, &mut label, sums, number);
         number = number.wrapping_add(1);
     }
     [squared[at], squared[at + 1]] = best;
+    [seconds[at], seconds[at + 1]] = second;
     [labels[at], labels[at + 1]] = label;
 }
 
@@ -362,13 +368,16 @@ fn add_squares<S: Simd>(simd: S, sums: &mut [S::f32s; 2], x: [S::f32s; 2], centr
 fn keep_nearer<S: Simd>(
     simd: S,
     best: &mut [S::f32s; 2],
+    second: &mut [S::f32s; 2],
     label: &mut [S::u32s; 2],
     squared: [S::f32s; 2],
     number: u32,
 ) {
     let number = simd.splat_u32s(number);
-    for ((best, label), new) in best.iter_mut().zip(label).zip(squared) {
+    for (((best, second), label), new) in best.iter_mut().zip(second).zip(label).zip(squared) {
         let nearer = simd.less_than_f32s(new, *best);
+        let loser = simd.select_f32s(nearer, *best, new);
+        *second = simd.min_f32s(*second, loser);
         *best = simd.select_f32s(nearer, new, *best);
         *label = simd.select_u32s(nearer, number, *label);
     }
@@ -392,6 +401,7 @@ mod tests {
         nearest.offer(&tile, &centroids[8..], 4);
         assert_eq!(nearest.label[..3], [0, 2, 0]);
         assert_eq!(nearest.squared[..3], [0.0, 0.0, 0.5]);
+        assert_eq!(nearest.second[..3], [2.0, 2.0, 0.5]);
         assert_eq!(
             nearest.label[3..],
             [0; LANES - 3],
