@@ -3,20 +3,21 @@
 //! `tributary-bench SUITE` prints one JSON object a figure and appends it to
 //! `bench/results/SUITE.jsonl`. Figures of quality stand beside those of speed.
 
+mod cluster;
+mod peers;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
-use tributary_algo::clustering::KMeans;
 use tributary_algo::factorization::Als;
 use tributary_algo::sparse::{Csr, Duplicates};
-use tributary_algo::{DenseBlocks, Error, Unlimited};
+use tributary_algo::{Error, Unlimited};
 
 /// Measure a suite.
 #[derive(Debug, Parser)]
@@ -29,11 +30,20 @@ struct Arguments {
     /// Where results are kept.
     #[arg(long, default_value = "bench/results")]
     results: PathBuf,
+    /// Python interpreter with the peers to compare with.
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// Also wait for peers that take long.
+    #[arg(long)]
+    slow: bool,
+    /// Measure only what has this in its name.
+    #[arg(long)]
+    only: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Suite {
-    /// k-means.
+    /// k-means, clustering by density, silhouette.
     Cluster,
     /// Matrix factorization.
     Recommend,
@@ -42,11 +52,22 @@ enum Suite {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let (name, figures) = match arguments.suite {
-        Suite::Cluster => ("cluster", cluster(arguments.runs)),
-        Suite::Recommend => ("recommend", recommend(arguments.runs)),
+        Suite::Cluster => {
+            let options = cluster::Options {
+                runs: arguments.runs.max(1),
+                python: arguments.python.as_deref(),
+                slow: arguments.slow,
+                only: arguments.only.as_deref(),
+            };
+            let figures = cluster::run(&options).map_err(|error| error.to_string());
+            ("cluster", figures)
+        }
+        Suite::Recommend => (
+            "recommend",
+            recommend(arguments.runs).map_err(|error| error.to_string()),
+        ),
     };
     let outcome = figures
-        .map_err(|error| error.to_string())
         .and_then(|figures| keep(&arguments.results, name, &figures).map_err(|e| e.to_string()));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,37 +103,6 @@ fn median<T>(runs: usize, work: impl Fn() -> Result<T, Error>) -> Result<(f64, T
     seconds.sort_by(f64::total_cmp);
     let middle = seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN);
     Ok((middle, result))
-}
-
-fn cluster(runs: usize) -> Result<Vec<serde_json::Value>, Error> {
-    let (rows, columns) = (1_000_000, 16);
-    let mut random = ChaCha8Rng::seed_from_u64(7);
-    let centres: Vec<f64> = (0..64 * columns)
-        .map(|_| random.random_range(-10.0..10.0))
-        .collect();
-    let x = Array2::from_shape_fn((rows, columns), |(row, column)| {
-        let centre = centres
-            .get(row % 64 * columns + column)
-            .copied()
-            .unwrap_or(0.0);
-        centre + random.random_range(-1.5..1.5)
-    });
-    let blocks = DenseBlocks::from_rows(x.view(), &Unlimited)?;
-    let mut figures = Vec::new();
-    for k in [8, 64] {
-        let algorithm = KMeans {
-            k,
-            max_iter: 20,
-            tol: 0.0,
-            ..KMeans::default()
-        };
-        let (seconds, clusters) = median(runs, || algorithm.fit(&blocks, None, &Unlimited))?;
-        figures.push(json!({
-            "suite": "cluster", "work": format!("k-means {rows} x {columns}, k {k}, seeding and 20 iterations"),
-            "seconds": seconds, "inertia": clusters.inertia, "iterations": clusters.iterations, "runs": runs,
-        }));
-    }
-    Ok(figures)
 }
 
 fn recommend(runs: usize) -> Result<Vec<serde_json::Value>, Error> {

@@ -88,6 +88,11 @@ impl DenseBlocks {
             _memory: memory,
         })
     }
+
+    /// The stored values, row after row. Their reservation ends.
+    pub(crate) fn into_values(self) -> Vec<f32> {
+        self.values
+    }
 }
 
 impl Blocks for DenseBlocks {

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "reference/cluster.rs"]
+mod cluster;
+
 use std::num::NonZeroUsize;
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! k-means by Lloyd's algorithm with greedy k-means++ seeding, with the meaning that scikit-learn gives its parameters.
+//! k-means by Lloyd's algorithm, exact with pruned distances, and greedy k-means++ seeding, with the meaning that scikit-learn gives its parameters.
 //!
 //! Rows are f32 around their column centres ([`Blocks`]), centroids and sums f64; blocks are summed in their order. Start
 //! at [`KMeans::fit`].
@@ -6,8 +6,9 @@
 use ndarray::Array2;
 
 use super::lloyd::{self, Step};
+use super::prune::Pruned;
 use super::seeding;
-use crate::blocks::{Blocks, for_each_block, rows_at};
+use crate::blocks::{BLOCK_ROWS, Blocks, for_each_block, rows_at};
 use crate::host::{Host, reserve_for};
 use crate::random::Random;
 use crate::{Error, Result};
@@ -79,8 +80,8 @@ impl KMeans {
     /// Clusters the rows of `data`, with a weight for each (`None`: all 1).
     ///
     /// A cluster that loses all its rows is given the row farthest from its centroid, as in scikit-learn; when all rows lie on their
-    /// centroids it stays empty, see [`Clusters::occupied`]. Time O(n k d) an iteration, memory 24 n bytes and k d sums
-    /// for each block in flight.
+    /// centroids it stays empty, see [`Clusters::occupied`]. Time O(n k d) an iteration at worst; rows whose label cannot have
+    /// changed are not looked at, which changes no bit of the result. Memory 36 n bytes and k d sums for each block.
     ///
     /// # Errors
     /// [`Error::Parameter`] for `k`, `n_init`, `max_iter`, `tol` or `init` out of range, k above the number of rows
@@ -101,6 +102,12 @@ impl KMeans {
             .saturating_add(4);
         let _sums = reserve_for::<f64>(host, cells.saturating_mul(in_flight), "centroid sums")?;
 
+        let bounds = if Pruned::pays(self.k) {
+            Pruned::bytes(n, cells)
+        } else {
+            0
+        };
+        let _bounds = host.reserve(bounds, "bounds of distances")?;
         let tolerance = self.tol * mean_variance(data, host)?;
         let mut best: Option<Run> = None;
         for attempt in 0..self.n_init {
@@ -241,18 +248,28 @@ impl KMeans {
     ) -> Result<Run> {
         let mut centroids = first;
         let mut labels = vec![u32::MAX; data.rows()];
+        let mut pruned = Pruned::pays(self.k).then(|| Pruned::new(data, centroids.len()));
+        let squares = squares(data, weights, host)?;
         let mut iterations = 0;
         let mut converged = false;
         while iterations < self.max_iter && !converged {
             iterations += 1;
-            let mut step = Step::assign(data, weights, &centroids, &mut labels, host)?;
+            let mut step = match &mut pruned {
+                Some(pruned) => pruned.assign(data, weights, &centroids, host)?,
+                None => Step::assign(data, weights, &centroids, &mut labels, host)?,
+            };
             host.progress(
                 "k-means iterations",
                 iterations as u64,
                 self.max_iter as u64,
-                Some(step.inertia),
+                Some(step.inertia(squares, &centroids)),
             );
-            step.relocate_empty(data, weights, &centroids, &labels, host)?;
+            if step.has_empty() {
+                if let Some(pruned) = &mut pruned {
+                    pruned.labels_into(&mut labels)?;
+                }
+                step.relocate_empty(data, weights, &centroids, &labels, host)?;
+            }
             let unchanged = !step.changed;
             let moved = step.into_centroids(data.columns());
             let shift: f64 = moved
@@ -264,7 +281,14 @@ impl KMeans {
             converged = unchanged || shift <= tolerance;
         }
         // The centroids have moved since the labels were given.
-        let distances = lloyd::nearest(data, &centroids, &mut labels, host)?;
+        let distances = match &mut pruned {
+            Some(pruned) => {
+                pruned.assign(data, weights, &centroids, host)?;
+                pruned.labels_into(&mut labels)?;
+                lloyd::distances(data, &centroids, &labels, host)?
+            }
+            None => lloyd::nearest(data, &centroids, &mut labels, host)?,
+        };
         Ok(Run {
             inertia: lloyd::inertia(&distances, weights),
             centroids,
@@ -368,6 +392,29 @@ impl Run {
             occupied: occupied.into_iter().filter(|seen| *seen).count(),
         })
     }
+}
+
+/// Weighted sum of the squares of all stored values.
+fn squares(data: &dyn Blocks, weights: Option<&[f64]>, host: &dyn Host) -> Result<f64> {
+    let d = data.columns();
+    let mut total = 0.0;
+    for_each_block(
+        data,
+        host,
+        |index, rows| {
+            let weights = weights.map(|weights| &weights[index * BLOCK_ROWS..]);
+            let squares = rows.chunks_exact(d).enumerate().map(|(at, row)| {
+                let square: f64 = row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+                square * weights.map_or(1.0, |weights| weights[at])
+            });
+            Ok(squares.sum::<f64>())
+        },
+        |sum| {
+            total += sum;
+            Ok(())
+        },
+    )?;
+    Ok(total)
 }
 
 /// Mean over the columns of their variances (dividing by n), after a look at what f32 squares can hold.

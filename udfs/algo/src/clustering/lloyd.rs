@@ -14,8 +14,6 @@ pub(crate) struct Step {
     sums: Vec<f64>,
     /// Weight of each cluster.
     weights: Vec<f64>,
-    /// Weighted sum of squared distances to the centroids that the rows were assigned to.
-    pub(crate) inertia: f64,
     /// Whether a label changed.
     pub(crate) changed: bool,
 }
@@ -46,7 +44,7 @@ impl Step {
                             None => 1.0,
                             Some(weights) => weights[start + lane],
                         };
-                        step.add(row, nearest.label[lane], nearest.squared[lane], weight);
+                        step.add(row, nearest.label[lane], weight);
                     }
                     fresh.extend_from_slice(&nearest.label[..rows.len() / d]);
                     Ok(())
@@ -66,33 +64,59 @@ impl Step {
         Ok(total)
     }
 
-    fn zero(values: usize, d: usize) -> Self {
+    pub(crate) fn zero(values: usize, d: usize) -> Self {
         Self {
             sums: vec![0.0; values],
             weights: vec![0.0; values / d],
-            inertia: 0.0,
             changed: false,
         }
     }
 
-    fn add(&mut self, row: &[f32], label: u32, squared: f32, weight: f64) {
+    /// Sets the sums back to zero.
+    pub(crate) fn clear(&mut self) {
+        self.sums.fill(0.0);
+        self.weights.fill(0.0);
+    }
+
+    /// Weighted sum of the squared distances of the rows to the centroids that they were assigned to, from `squares`, the
+    /// weighted sum of their own squares.
+    pub(crate) fn inertia(&self, squares: f64, centroids: &[f64]) -> f64 {
+        let d = self.sums.len() / self.weights.len();
+        let mut inertia = squares;
+        for ((sums, centroid), weight) in self
+            .sums
+            .chunks_exact(d)
+            .zip(centroids.chunks_exact(d))
+            .zip(&self.weights)
+        {
+            for (sum, value) in sums.iter().zip(centroid) {
+                inertia += value * (weight * value - 2.0 * sum);
+            }
+        }
+        inertia.max(0.0)
+    }
+
+    pub(crate) fn add(&mut self, row: &[f32], label: u32, weight: f64) {
         let label = label as usize;
         let sums = &mut self.sums[label * row.len()..][..row.len()];
         for (sum, &value) in sums.iter_mut().zip(row) {
             *sum += weight * f64::from(value);
         }
         self.weights[label] += weight;
-        self.inertia += weight * f64::from(squared);
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for (sum, other) in self.sums.iter_mut().zip(&other.sums) {
             *sum += other;
         }
         for (weight, other) in self.weights.iter_mut().zip(&other.weights) {
             *weight += other;
         }
-        self.inertia += other.inertia;
+    }
+
+    /// Whether a cluster has no rows, or only rows without weight.
+    pub(crate) fn has_empty(&self) -> bool {
+        self.weights.contains(&0.0)
     }
 
     /// Gives each cluster without rows the row farthest from its centroid, next empty cluster the next farthest, and takes the
@@ -197,6 +221,34 @@ pub(crate) fn nearest(
     Ok(distances)
 }
 
+/// Euclidean distances of all rows to the centroids of their labels, measured in f64.
+pub(crate) fn distances(
+    data: &dyn Blocks,
+    centroids: &[f64],
+    labels: &[u32],
+    host: &dyn Host,
+) -> Result<Vec<f64>> {
+    let d = data.columns();
+    let mut distances = Vec::with_capacity(data.rows());
+    for_each_block(
+        data,
+        host,
+        |index, rows| {
+            let labels = &labels[index * BLOCK_ROWS..];
+            let far = rows
+                .chunks_exact(d)
+                .zip(labels)
+                .map(|(row, &label)| squared_distance(row, centroid(centroids, d, label)).sqrt());
+            Ok(far.collect::<Vec<f64>>())
+        },
+        |far| {
+            distances.extend(far);
+            Ok(())
+        },
+    )?;
+    Ok(distances)
+}
+
 /// Weighted sum of the squares of `distances`, block by block.
 pub(crate) fn inertia(distances: &[f64], weights: Option<&[f64]>) -> f64 {
     let mut total = 0.0;
@@ -262,7 +314,7 @@ fn farthest_rows(
 }
 
 /// Hands the rows of a block to `take`, a tile or less at a time, with the nearest centroid of each.
-fn label_rows(
+pub(crate) fn label_rows(
     rows: &[f32],
     d: usize,
     centroids: &[f32],
@@ -286,7 +338,7 @@ fn label_rows(
     Ok(())
 }
 
-fn to_single(centroids: &[f64]) -> Vec<f32> {
+pub(crate) fn to_single(centroids: &[f64]) -> Vec<f32> {
     centroids.iter().map(|&value| value as f32).collect()
 }
 
@@ -294,7 +346,7 @@ fn centroid(centroids: &[f64], d: usize, label: u32) -> &[f64] {
     &centroids[label as usize * d..][..d]
 }
 
-fn squared_distance(row: &[f32], centroid: &[f64]) -> f64 {
+pub(crate) fn squared_distance(row: &[f32], centroid: &[f64]) -> f64 {
     row.iter()
         .zip(centroid)
         .map(|(&x, c)| (f64::from(x) - c) * (f64::from(x) - c))

@@ -11,6 +11,9 @@ use crate::simd::vectorised;
 /// Rows of a tile.
 pub(crate) const LANES: usize = 32;
 
+/// Distances that are added up in f32.
+const DISTANCE_RUN: usize = 64;
+
 /// 32 rows, transposed: `columns[j][l]` is column j of row l. Lanes past the last row repeat it.
 #[derive(Debug, Default)]
 pub(crate) struct Tile {
@@ -44,6 +47,35 @@ impl Tile {
         lower(&self.columns, point, squared);
     }
 
+    /// Squared distances of the rows to each of `points`, row-major, as many as there is room for in `squares`.
+    pub(crate) fn squares(&self, points: &[f32], squares: &mut [[f32; LANES]]) {
+        squares_to(&self.columns, points, squares);
+    }
+
+    /// Adds to `within` and `beyond`, lane by lane, how many of `points`, row-major, have a squared distance of at most the
+    /// first and the second limit.
+    pub(crate) fn count(
+        &self,
+        points: &[f32],
+        limits: (f32, f32),
+        within: &mut [u32; LANES],
+        beyond: &mut [u32; LANES],
+    ) {
+        count(&self.columns, points, limits, within, beyond);
+    }
+
+    /// Adds to each lane of `sums` the Euclidean distances of its row to `points`, row-major: f32 distances, added up in f32
+    /// for 64 points and then in f64.
+    pub(crate) fn add_distances(&self, points: &[f32], sums: &mut [f64; LANES]) {
+        for points in points.chunks(DISTANCE_RUN * self.columns.len()) {
+            let mut run = [0.0; LANES];
+            add_distances(&self.columns, points, &mut run);
+            for (sum, run) in sums.iter_mut().zip(run) {
+                *sum += f64::from(run);
+            }
+        }
+    }
+
     /// For each of `points`, row-major: what the weighted sum of the squared distances of the rows would be if the point
     /// lowered them from `squared`, strand by strand of rows, added to `sums`.
     pub(crate) fn add_lowered(
@@ -64,6 +96,8 @@ pub(crate) struct Nearest {
     pub(crate) squared: [f32; LANES],
     /// Centroid numbers; on a tie the smallest.
     pub(crate) label: [u32; LANES],
+    /// Squared distances of the second nearest, which on a tie is as near.
+    pub(crate) second: [f32; LANES],
 }
 
 impl Default for Nearest {
@@ -71,6 +105,7 @@ impl Default for Nearest {
         Self {
             squared: [f32::INFINITY; LANES],
             label: [0; LANES],
+            second: [f32::INFINITY; LANES],
         }
     }
 }
@@ -111,7 +146,9 @@ fn offer_pair<S: Simd>(
     let at = 2 * pair;
     let (squared, _) = S::as_mut_simd_f32s(&mut nearest.squared);
     let (labels, _) = S::as_mut_simd_u32s(&mut nearest.label);
+    let (seconds, _) = S::as_mut_simd_f32s(&mut nearest.second);
     let mut best = [squared[at], squared[at + 1]];
+    let mut second = [seconds[at], seconds[at + 1]];
     let mut label = [labels[at], labels[at + 1]];
     let mut number = first;
 
@@ -130,7 +167,7 @@ fn offer_pair<S: Simd>(
             }
         }
         for sums in sums {
-            keep_nearer(simd, &mut best, &mut label, sums, number);
+            keep_nearer(simd, &mut best, &mut second, &mut label, sums, number);
             number = number.wrapping_add(1);
         }
     }
@@ -140,11 +177,135 @@ fn offer_pair<S: Simd>(
             let (x, _) = S::as_simd_f32s(x);
             add_squares(simd, &mut sums, [x[at], x[at + 1]], *centroid);
         }
-        keep_nearer(simd, &mut best, &mut label, sums, number);
+        keep_nearer(simd, &mut best, &mut second, &mut label, sums, number);
         number = number.wrapping_add(1);
     }
     [squared[at], squared[at + 1]] = best;
+    [seconds[at], seconds[at + 1]] = second;
     [labels[at], labels[at + 1]] = label;
+}
+
+vectorised! {
+    fn add_distances<'a, S>(
+        simd,
+        columns: &'a [[f32; LANES]],
+        points: &'a [f32],
+        sums: &'a mut [f32; LANES],
+    ) -> () {
+        for pair in 0..LANES / (2 * S::F32_LANES) {
+            add_distances_pair(simd, columns, points, sums, pair);
+        }
+    }
+}
+
+/// The `pair`-th two vectors of the rows, four points at a time as in [`offer_pair`].
+#[inline(always)]
+fn add_distances_pair<S: Simd>(
+    simd: S,
+    columns: &[[f32; LANES]],
+    points: &[f32],
+    sums: &mut [f32; LANES],
+    pair: usize,
+) {
+    let d = columns.len();
+    let at = 2 * pair;
+    let (sums, _) = S::as_mut_simd_f32s(sums);
+    let mut total = [sums[at], sums[at + 1]];
+    let quads = points.chunks_exact(4 * d);
+    let rest = quads.remainder();
+    for quad in quads {
+        let (a, quad) = quad.split_at(d);
+        let (b, quad) = quad.split_at(d);
+        let (c, e) = quad.split_at(d);
+        let mut squared = [[simd.splat_f32s(0.0); 2]; 4];
+        for ((((x, a), b), c), e) in columns.iter().zip(a).zip(b).zip(c).zip(e) {
+            let (x, _) = S::as_simd_f32s(x);
+            let x = [x[at], x[at + 1]];
+            for (squared, point) in squared.iter_mut().zip([a, b, c, e]) {
+                add_squares(simd, squared, x, *point);
+            }
+        }
+        for squared in squared {
+            for (total, squared) in total.iter_mut().zip(squared) {
+                *total = simd.add_f32s(*total, simd.sqrt_f32s(squared));
+            }
+        }
+    }
+    for point in rest.chunks_exact(d) {
+        let mut squared = [simd.splat_f32s(0.0); 2];
+        for (x, point) in columns.iter().zip(point) {
+            let (x, _) = S::as_simd_f32s(x);
+            add_squares(simd, &mut squared, [x[at], x[at + 1]], *point);
+        }
+        for (total, squared) in total.iter_mut().zip(squared) {
+            *total = simd.add_f32s(*total, simd.sqrt_f32s(squared));
+        }
+    }
+    [sums[at], sums[at + 1]] = total;
+}
+
+vectorised! {
+    fn squares_to<'a, S>(
+        simd,
+        columns: &'a [[f32; LANES]],
+        points: &'a [f32],
+        squares: &'a mut [[f32; LANES]],
+    ) -> () {
+        for (point, squares) in points.chunks_exact(columns.len()).zip(squares) {
+            let (squares, _) = S::as_mut_simd_f32s(squares);
+            for pair in 0..LANES / (2 * S::F32_LANES) {
+                let at = 2 * pair;
+                [squares[at], squares[at + 1]] = pair_squares(simd, columns, point, at);
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn count<'a, S>(
+        simd,
+        columns: &'a [[f32; LANES]],
+        points: &'a [f32],
+        limits: (f32, f32),
+        within: &'a mut [u32; LANES],
+        beyond: &'a mut [u32; LANES],
+    ) -> () {
+        let (within, _) = S::as_mut_simd_u32s(within);
+        let (beyond, _) = S::as_mut_simd_u32s(beyond);
+        let (low, high) = (simd.splat_f32s(limits.0), simd.splat_f32s(limits.1));
+        let (one, zero) = (simd.splat_u32s(1), simd.splat_u32s(0));
+        for pair in 0..LANES / (2 * S::F32_LANES) {
+            let at = 2 * pair;
+            let mut counts = [within[at], within[at + 1], beyond[at], beyond[at + 1]];
+            for point in points.chunks_exact(columns.len()) {
+                let squares = pair_squares(simd, columns, point, at);
+                for (half, squared) in squares.into_iter().enumerate() {
+                    let near = simd.less_than_or_equal_f32s(squared, low);
+                    counts[half] = simd.add_u32s(counts[half], simd.select_u32s(near, one, zero));
+                    let near = simd.less_than_or_equal_f32s(squared, high);
+                    counts[2 + half] =
+                        simd.add_u32s(counts[2 + half], simd.select_u32s(near, one, zero));
+                }
+            }
+            [within[at], within[at + 1], beyond[at], beyond[at + 1]] = counts;
+        }
+    }
+}
+
+/// Squared distances of the rows of two vectors to a point.
+#[inline(always)]
+fn pair_squares<S: Simd>(
+    simd: S,
+    columns: &[[f32; LANES]],
+    point: &[f32],
+    at: usize,
+) -> [S::f32s; 2] {
+    let mut sums = [simd.splat_f32s(0.0); 2];
+    for (x, point) in columns.iter().zip(point) {
+        let (x, _) = S::as_simd_f32s(x);
+        add_squares(simd, &mut sums, [x[at], x[at + 1]], *point);
+    }
+    sums
 }
 
 vectorised! {
@@ -207,13 +368,16 @@ fn add_squares<S: Simd>(simd: S, sums: &mut [S::f32s; 2], x: [S::f32s; 2], centr
 fn keep_nearer<S: Simd>(
     simd: S,
     best: &mut [S::f32s; 2],
+    second: &mut [S::f32s; 2],
     label: &mut [S::u32s; 2],
     squared: [S::f32s; 2],
     number: u32,
 ) {
     let number = simd.splat_u32s(number);
-    for ((best, label), new) in best.iter_mut().zip(label).zip(squared) {
+    for (((best, second), label), new) in best.iter_mut().zip(second).zip(label).zip(squared) {
         let nearer = simd.less_than_f32s(new, *best);
+        let loser = simd.select_f32s(nearer, *best, new);
+        *second = simd.min_f32s(*second, loser);
         *best = simd.select_f32s(nearer, new, *best);
         *label = simd.select_u32s(nearer, number, *label);
     }
@@ -237,6 +401,7 @@ mod tests {
         nearest.offer(&tile, &centroids[8..], 4);
         assert_eq!(nearest.label[..3], [0, 2, 0]);
         assert_eq!(nearest.squared[..3], [0.0, 0.0, 0.5]);
+        assert_eq!(nearest.second[..3], [2.0, 2.0, 0.5]);
         assert_eq!(
             nearest.label[3..],
             [0; LANES - 3],

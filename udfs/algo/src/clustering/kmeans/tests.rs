@@ -300,6 +300,67 @@ fn refuses_bad_parameters_and_data() {
     assert!(error(two, &array![[0.0], [1e-30]], None).contains("beyond single precision"));
 }
 
+/// Centroids and labels after `steps` steps, each step compared bit by bit with one that looks at every distance.
+fn step_by_step(x: &Array2<f64>, first: &[usize], weights: Option<&[f64]>, steps: usize) {
+    let data = blocks(x);
+    let mut centroids: Vec<f64> = rows_at(&data, first)
+        .unwrap()
+        .into_iter()
+        .map(f64::from)
+        .collect();
+    let mut plain = vec![u32::MAX; x.nrows()];
+    let mut pruned = Pruned::new(&data, centroids.len());
+    let mut labels = plain.clone();
+    for step in 0..steps {
+        let full = Step::assign(&data, weights, &centroids, &mut plain, &Unlimited).unwrap();
+        let fast = pruned
+            .assign(&data, weights, &centroids, &Unlimited)
+            .unwrap();
+        pruned.labels_into(&mut labels).unwrap();
+        assert_eq!(labels, plain, "step {step}");
+        assert_eq!(fast.changed, full.changed);
+        let bits = |step: Step| -> Vec<u64> {
+            let centroids = step.into_centroids(x.ncols());
+            centroids.iter().map(|value| value.to_bits()).collect()
+        };
+        let moved = bits(full);
+        assert_eq!(bits(fast), moved);
+        centroids = moved.into_iter().map(f64::from_bits).collect();
+        // A jump as of a cluster that is given a far row.
+        if step == steps / 2 {
+            for value in &mut centroids[..x.ncols()] {
+                *value += 3.0;
+            }
+        }
+    }
+}
+
+#[test]
+fn sparing_distances_changes_no_bit() {
+    let mut state = 5_u32;
+    let mut draw = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 10) / 4_194_304.0
+    };
+    for (n, d, k) in [(9000, 2, 2), (9000, 3, 5), (5000, 16, 20), (6000, 7, 40)] {
+        let x = Array2::from_shape_fn((n, d), |(i, _)| (i % 9) as f64 + draw());
+        let first: Vec<usize> = (0..k).map(|at| at * (n / k) + at).collect();
+        step_by_step(&x, &first, None, 14);
+        let weights: Vec<f64> = (0..n).map(|row| (row % 4) as f64).collect();
+        step_by_step(&x, &first, Some(&weights), 6);
+    }
+}
+
+#[test]
+fn sparing_distances_changes_no_tie() {
+    // Rows on a lattice and centroids among them: equal distances everywhere.
+    let x = Array2::from_shape_fn((5000, 2), |(i, j)| ((i / (1 + 40 * j)) % 40) as f64);
+    step_by_step(&x, &[0, 3, 900, 901, 2222, 4999, 17, 0], None, 10);
+    // Distances whose squares are below the range of f32.
+    step_by_step(&(&x * 1e-16), &[0, 3, 900, 901, 2222, 4999], None, 10);
+    step_by_step(&Array2::from_elem((100, 3), 2.5), &[0, 1, 2], None, 3);
+}
+
 proptest! {
     #[test]
     fn scaling_and_moving_change_no_label(
