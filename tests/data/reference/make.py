@@ -246,6 +246,51 @@ def metrics():
     )
 
 
+def item_graph():
+    """Neighbourhoods by implicit; the walk, EASE and the graph filter by their formulas in numpy."""
+    rng = np.random.default_rng(17)
+    users, items = 50, 24
+    cells = {}
+    for user in range(users):
+        for _ in range(3 + user % 7):
+            item = int(rng.integers(0, items - 1) * rng.random())  # The last item is nobody's.
+            cells[user, item] = int(rng.integers(1, 5))
+    row, column = np.array(sorted(cells)).T
+    weight = np.array([cells[cell] for cell in sorted(cells)], dtype=np.float64)
+    x = sp.csr_matrix((weight, (row, column)), shape=(users, items))
+    dense = x.toarray()
+    models = {}
+    for name, model in [
+        ("cosine", implicit.nearest_neighbours.CosineRecommender(items, num_threads=1)),
+        ("tfidf", implicit.nearest_neighbours.TFIDFRecommender(items, num_threads=1)),
+        ("bm25", implicit.nearest_neighbours.BM25Recommender(items, K1=1.2, B=0.75, num_threads=1)),
+    ]:
+        model.fit(x, show_progress=False)
+        models[name] = model.similarity.toarray()
+    of_user, of_item = dense.sum(axis=1), dense.sum(axis=0)
+    degree = np.maximum((dense > 0).sum(axis=0), 1)
+    safe = np.where(of_item > 0, of_item, 1.0)
+    first = np.where(dense > 0, dense / safe, 0.0) ** 0.6
+    second = np.where(dense > 0, dense / of_user[:, None], 0.0) ** 0.6
+    models["rp3beta"] = first.T @ second / degree**0.4
+    inverse = np.linalg.inv(dense.T @ dense + 10.0 * np.eye(items))
+    models["ease"] = -inverse / np.diag(inverse)
+    normalised = dense / np.sqrt(of_user)[:, None] / np.sqrt(safe)
+    v = np.linalg.svd(normalised, full_matrices=False)[2][:6].T
+    ideal = (v @ v.T) * np.where(of_item > 0, np.sqrt(safe), 0.0) / np.sqrt(safe)[:, None]
+    linear = normalised.T @ normalised
+    np.fill_diagonal(linear, 0.0)
+    models["graph_filter"] = linear + 0.3 * ideal * (of_item > 0)[:, None]
+    for name in models:
+        if name != "graph_filter":
+            np.fill_diagonal(models[name], 0.0)
+        models[name] = [[float(f"{value:.7g}") for value in line] for line in models[name]]
+    write(
+        "item_graph.json",
+        {"users": users, "items": items, "row": row, "column": column, "weight": weight.astype(int), "models": models},
+    )
+
+
 if __name__ == "__main__":
     if VERSIONS != EXPECTED:
         raise SystemExit(f"these values are made with {EXPECTED}, not {VERSIONS}")
@@ -253,3 +298,4 @@ if __name__ == "__main__":
     svd()
     als()
     metrics()
+    item_graph()

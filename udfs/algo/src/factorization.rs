@@ -2,8 +2,9 @@
 
 pub mod als;
 mod cholesky;
-mod dense;
+pub(crate) mod dense;
 mod factors;
+pub(crate) mod inverse;
 mod normal;
 mod panel;
 pub mod svd;

@@ -1,5 +1,8 @@
-//! What to offer to whom: the best items of a factor model, [`top_k`], and the most popular ones, [`popularity`].
+//! What to offer to whom: the best items of a factor model, [`top_k`], those that a history leads to, [`item_graph`], and the most popular
+//! ones, [`popularity`].
 
+mod best;
+pub mod item_graph;
 pub mod popularity;
 pub mod top_k;
 

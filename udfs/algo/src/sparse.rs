@@ -192,6 +192,86 @@ impl<V: Value> Csr<V> {
         Ok(Self { pattern, values })
     }
 
+    /// The matrix that is stored row after row: the cells of row r are `starts[r]..starts[r + 1]`, their columns ascending.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when that is not so, an index is out of range or a value is not finite; [`Error::OutOfMemory`].
+    pub fn from_rows(
+        columns: usize,
+        starts: Vec<usize>,
+        indices: Vec<u32>,
+        values: Vec<V>,
+        host: &dyn Host,
+    ) -> Result<Self> {
+        let memory = vec![
+            reserve_for::<usize>(host, starts.len(), "rows of a sparse matrix")?,
+            reserve_for::<u32>(host, indices.len(), "cells of a sparse matrix")?,
+            reserve_for::<V>(host, values.len(), "values of a sparse matrix")?,
+        ];
+        let ordered = starts.first() == Some(&0)
+            && starts.last() == Some(&indices.len())
+            && starts.is_sorted()
+            && indices.len() == values.len();
+        let matrix = Self {
+            pattern: Pattern {
+                columns,
+                starts,
+                indices,
+                memory,
+            },
+            values,
+        };
+        let row_is_sound = |row: usize| {
+            let (indices, values) = matrix.row(row);
+            indices
+                .windows(2)
+                .all(|pair| matches!(pair, [a, b] if a < b))
+                && indices.last().is_none_or(|last| (*last as usize) < columns)
+                && values.iter().all(|value| value.to_f64().is_finite())
+        };
+        if ordered && (0..matrix.rows()).all(row_is_sound) {
+            Ok(matrix)
+        } else {
+            Err(Error::data(
+                "the rows of the sparse matrix are not as they were written",
+                "Train the model again.",
+            ))
+        }
+    }
+
+    /// The same cells with other values, each made of its row, column and value.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]; [`Error::Cancelled`].
+    pub fn map<W: Value>(
+        &self,
+        host: &dyn Host,
+        value: impl Fn(usize, u32, V) -> W,
+    ) -> Result<Csr<W>> {
+        let pattern = &self.pattern;
+        let memory = vec![
+            reserve_for::<usize>(host, pattern.starts.len(), "rows of a sparse matrix")?,
+            reserve_for::<u32>(host, pattern.indices.len(), "cells of a sparse matrix")?,
+            reserve_for::<W>(host, self.values.len(), "values of a sparse matrix")?,
+        ];
+        let mut values = Vec::with_capacity(self.values.len());
+        let mut meter = Meter::new(host);
+        for row in 0..self.rows() {
+            let (columns, held) = self.row(row);
+            meter.spend(2 * held.len() + 1)?;
+            values.extend(columns.iter().zip(held).map(|(&c, &v)| value(row, c, v)));
+        }
+        Ok(Csr {
+            pattern: Pattern {
+                columns: pattern.columns,
+                starts: pattern.starts.clone(),
+                indices: pattern.indices.clone(),
+                memory,
+            },
+            values,
+        })
+    }
+
     /// Rows and columns exchanged. Time O(cells).
     ///
     /// # Errors
@@ -420,6 +500,40 @@ mod tests {
             error.to_string(),
             "cell of row 2 and column 4 is given 3 times"
         );
+    }
+
+    #[test]
+    fn rows_are_taken_as_they_are() {
+        let build = |starts: &[usize], indices: &[u32], values: &[f64]| {
+            Csr::from_rows(
+                3,
+                starts.to_vec(),
+                indices.to_vec(),
+                values.to_vec(),
+                &Unlimited,
+            )
+        };
+        let matrix = build(&[0, 2, 2, 3], &[0, 2, 1], &[1.0, 2.0, 3.0]).unwrap();
+        assert_eq!(matrix.row(0), (&[0, 2][..], &[1.0, 2.0][..]));
+        assert_eq!(matrix.row(1), (&[][..], &[][..]));
+        let doubled = matrix
+            .map(&Unlimited, |row, column, value| {
+                (value * 10.0) as f32 + row as f32 + column as f32
+            })
+            .unwrap();
+        assert_eq!(doubled.row(2), (&[1][..], &[33.0][..]));
+        for (starts, indices, values) in [
+            (&[1, 2][..], &[0, 1][..], &[1.0, 1.0][..]),
+            (&[0, 1], &[0, 1], &[1.0, 1.0]),
+            (&[0, 2, 1, 2], &[0, 1], &[1.0, 1.0]),
+            (&[0, 2], &[1, 1], &[1.0, 1.0]),
+            (&[0, 1], &[3], &[1.0]),
+            (&[0, 1], &[0], &[f64::NAN]),
+            (&[0, 1], &[0], &[]),
+            (&[], &[], &[]),
+        ] {
+            assert!(build(starts, indices, values).is_err(), "{starts:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,9 @@ use tributary_algo::clustering::{Init, KMeans, Scaling};
 use tributary_algo::evaluate::{Lists, Metric, RankingEvaluation};
 use tributary_algo::factorization::{Als, Solver, Svd, SvdModel};
 use tributary_algo::fusion::evaluate;
+use tributary_algo::recommend::item_graph::{
+    Ease, GraphFilter, ItemKnn, ItemModel, Rp3beta, Similarity,
+};
 use tributary_algo::{Csr, DenseBlocks, Duplicates, Pattern, Unlimited};
 
 fn load(name: &str) -> Value {
@@ -297,6 +300,71 @@ fn assert_near(name: &str, found: ArrayView2<'_, f32>, expected: &Array2<f64>, t
         .map(|(found, expected)| (f64::from(*found) - expected).abs())
         .fold(0.0, f64::max);
     assert!(worst <= tolerance, "{name}: {worst}");
+}
+
+fn item_models(interactions: &Csr<f32>) -> [(&'static str, ItemModel); 6] {
+    let knn = |similarity| {
+        let params = ItemKnn {
+            neighbours: 100,
+            similarity,
+        };
+        params.fit(interactions, &Unlimited).unwrap()
+    };
+    let walk = Rp3beta {
+        neighbours: 100,
+        alpha: 0.6,
+        beta: 0.4,
+    };
+    let ease = Ease {
+        regularization: 10.0,
+    };
+    let filter = GraphFilter {
+        neighbours: 100,
+        factors: 6,
+        ..GraphFilter::default()
+    };
+    [
+        ("cosine", knn(Similarity::Cosine)),
+        ("tfidf", knn(Similarity::TfIdf)),
+        ("bm25", knn(Similarity::Bm25 { k1: 1.2, b: 0.75 })),
+        ("rp3beta", walk.fit(interactions, &Unlimited).unwrap()),
+        ("ease", ease.fit(interactions, &Unlimited).unwrap()),
+        (
+            "graph_filter",
+            filter.fit(interactions, &Unlimited).unwrap(),
+        ),
+    ]
+}
+
+#[test]
+fn item_models_are_those_of_implicit_and_of_the_formulas() {
+    let reference = load("item_graph.json");
+    let weights: Vec<f32> = numbers(&reference["weight"])
+        .iter()
+        .map(|w| *w as f32)
+        .collect();
+    let interactions = Csr::from_triples(
+        count(&reference["users"]),
+        count(&reference["items"]),
+        &indices(&reference["row"]),
+        &indices(&reference["column"]),
+        &weights,
+        Duplicates::Refuse,
+        &Unlimited,
+    )
+    .unwrap();
+    for (name, model) in item_models(&interactions) {
+        let expected = table(&reference["models"][name]);
+        for (item, expected) in expected.outer_iter().enumerate() {
+            let found = model.scores(&[item as u32], &[1.0]).unwrap();
+            for (found, expected) in found.iter().zip(expected) {
+                assert!(
+                    (f64::from(*found) - expected).abs() < 2e-6 * expected.abs().max(1.0),
+                    "{name}: {found} {expected}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

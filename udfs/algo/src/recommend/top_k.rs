@@ -4,12 +4,12 @@
 //! summed factor after factor whatever else is computed with it: one user alone gets the bits he gets among a million. Start at
 //! [`ItemTable::top_k`].
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2};
 use pulp::Simd;
 
+use super::best::{Best, Entry};
 use crate::host::{Host, Meter, Reservation, reserve_for};
 use crate::parallel::ordered;
 use crate::simd::vectorised;
@@ -27,6 +27,19 @@ const USERS: usize = 8 * GROUP;
 
 /// Packed values of items that are scored for all users of a task before the next: half of a usual second-level cache.
 const CACHED: usize = 1 << 16;
+
+/// Scores held by a task that adds dot products to others: a share of a usual third-level cache.
+const HELD: usize = 1 << 21;
+
+/// A part of the scores that is not a dot product.
+pub(super) struct Onto<'a> {
+    /// Only scores above it are offered.
+    pub(super) floor: f32,
+    /// Adds the part of a user's scores to zeros, one for each position.
+    pub(super) base: &'a (dyn Fn(usize, &mut [f32]) + Sync),
+    /// About how many additions that is.
+    pub(super) work: &'a (dyn Fn(usize) -> usize + Sync),
+}
 
 /// Item factors (or only those of the candidates), packed for scoring. Made once, used by any number of calls.
 #[derive(Debug)]
@@ -168,6 +181,11 @@ impl ItemTable {
         })
     }
 
+    /// The items that can be offered, ascending; `None` for all.
+    pub fn candidates(&self) -> Option<&[u32]> {
+        self.candidates.as_deref()
+    }
+
     /// Items that can be offered.
     pub fn len(&self) -> usize {
         self.positions
@@ -202,6 +220,18 @@ impl ItemTable {
         exclusions: &[Exclusion<'_>],
         host: &dyn Host,
     ) -> Result<Ranked> {
+        self.top_k_onto(users, k, exclusions, None, host)
+    }
+
+    /// The same where scores have a further part that is not a dot product.
+    pub(super) fn top_k_onto(
+        &self,
+        users: ArrayView2<'_, f32>,
+        k: usize,
+        exclusions: &[Exclusion<'_>],
+        onto: Option<&Onto<'_>>,
+        host: &dyn Host,
+    ) -> Result<Ranked> {
         if k < 1 {
             return Err(Error::parameter(
                 "k",
@@ -221,14 +251,30 @@ impl ItemTable {
         }
         let count = users.nrows();
         let entries = count.saturating_mul(k.min(self.positions));
-        let _memory = reserve_for::<[u32; 3]>(host, entries, "recommendations")?;
-        let chunks = count.div_ceil(USERS);
+        // Whole rows of scores are held for the users of a task when there is something to add them to.
+        let together = match onto {
+            None => USERS,
+            Some(_) => (HELD / self.positions.max(1) / GROUP * GROUP).clamp(GROUP, USERS),
+        };
+        let held = onto.map_or(0, |_| {
+            self.positions
+                .saturating_mul(together * rayon::current_num_threads())
+        });
+        let _memory = (
+            reserve_for::<[u32; 3]>(host, entries, "recommendations")?,
+            reserve_for::<f32>(host, held, "scores of users")?,
+        );
+        let chunks = count.div_ceil(together);
         let mut ranked = Ranked::with_room(count, entries);
         let mut done = 0;
         ordered(
             chunks,
             host,
-            |chunk| self.chunk(users, chunk * USERS, k, exclusions, host),
+            |chunk| {
+                let first = chunk * together;
+                let chunk = first..(first + together).min(count);
+                self.chunk(users, chunk, k, exclusions, onto, host)
+            },
             |lists| {
                 for list in lists {
                     ranked.push_list(list.into_iter().map(|entry| (entry.item, entry.score)));
@@ -243,16 +289,17 @@ impl ItemTable {
         Ok(ranked)
     }
 
-    /// Lists of the users from `first` on, [`USERS`] of them at most.
+    /// Lists of some users.
     fn chunk(
         &self,
         users: ArrayView2<'_, f32>,
-        first: usize,
+        chunk: Range<usize>,
         k: usize,
         exclusions: &[Exclusion<'_>],
+        onto: Option<&Onto<'_>>,
         host: &dyn Host,
     ) -> Result<Vec<Vec<Entry>>> {
-        let held = USERS.min(users.nrows() - first);
+        let (first, held) = (chunk.start, chunk.len());
         // Whole groups are interleaved, factor by factor; what is left goes one by one.
         let mut groups: Vec<(usize, Vec<f32>)> = Vec::new();
         let mut user = 0;
@@ -274,13 +321,29 @@ impl ItemTable {
             user += size;
         }
 
-        let mut best: Vec<Best> = (0..held)
-            .map(|user| Best::new(k, self.excluded(first + user, exclusions)))
-            .collect();
-        let tile = LANES * self.width;
-        let run = (CACHED / tile.max(1)).max(1);
-        let mut scores = vec![0.0; GROUP * run * LANES];
         let mut meter = Meter::new(host);
+        let floor = onto.map_or(f32::NEG_INFINITY, |onto| onto.floor);
+        let mut best: Vec<Best> = (0..held)
+            .map(|user| Best::new(k, floor, self.excluded(first + user, exclusions)))
+            .collect();
+        let mut base = vec![0.0; onto.map_or(0, |_| held * self.positions)];
+        if let Some(onto) = onto {
+            for (user, scores) in base.chunks_exact_mut(self.positions.max(1)).enumerate() {
+                meter.spend((onto.work)(first + user) + self.positions / 4)?;
+                (onto.base)(first + user, scores);
+                if self.width == 0
+                    && let Some(best) = best.get_mut(user)
+                {
+                    best.offer(scores, 0, self.candidates.as_deref());
+                }
+            }
+        }
+        if self.width == 0 {
+            return Ok(best.into_iter().map(Best::into_list).collect());
+        }
+        let tile = LANES * self.width;
+        let run = (CACHED / tile).max(1);
+        let mut scores = vec![0.0; GROUP * run * LANES];
         for start in (0..self.positions.div_ceil(LANES)).step_by(run) {
             let end = (start + run).min(self.positions.div_ceil(LANES));
             let tiles = self
@@ -300,7 +363,14 @@ impl ItemTable {
                     score_one(tiles, values, length, scores);
                 }
                 for scores in scores.chunks_exact_mut(length) {
-                    best[user].offer(&mut scores[..to - from], from, self.candidates.as_deref());
+                    let scores = &mut scores[..to - from];
+                    if onto.is_some() {
+                        let base = &base[user * self.positions..][from..to];
+                        for (score, base) in scores.iter_mut().zip(base) {
+                            *score += base;
+                        }
+                    }
+                    best[user].offer(scores, from, self.candidates.as_deref());
                     user += 1;
                 }
             }
@@ -345,101 +415,6 @@ pub fn unit_rows(factors: ArrayView2<'_, f32>) -> Array2<f32> {
         }
     }
     unit
-}
-
-/// An item and its score; a better one is greater.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    score: f32,
-    item: u32,
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.score
-            .total_cmp(&other.score)
-            .then(other.item.cmp(&self.item))
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Entry {}
-
-/// The best items of one user so far.
-struct Best {
-    k: usize,
-    /// The worst of them on top.
-    heap: BinaryHeap<std::cmp::Reverse<Entry>>,
-    /// Excluded positions, ascending, and how many of them are behind.
-    excluded: Vec<u32>,
-    passed: usize,
-}
-
-impl Best {
-    fn new(k: usize, excluded: Vec<u32>) -> Self {
-        Self {
-            k,
-            heap: BinaryHeap::new(),
-            excluded,
-            passed: 0,
-        }
-    }
-
-    /// Takes the scores of the positions from `first` on; calls go upwards.
-    fn offer(&mut self, scores: &mut [f32], first: usize, candidates: Option<&[u32]>) {
-        while let Some(&position) = self.excluded.get(self.passed) {
-            let Some(score) = scores.get_mut(position as usize - first) else {
-                break;
-            };
-            *score = f32::NEG_INFINITY;
-            self.passed += 1;
-        }
-        // Positions come in the order of their items, so an equal score never displaces.
-        let mut worst = self.worst();
-        for (tile, scores) in scores.chunks(LANES).enumerate() {
-            if !scores.iter().any(|score| *score > worst) {
-                continue;
-            }
-            for (lane, &score) in scores.iter().enumerate() {
-                if score > worst {
-                    let position = first + tile * LANES + lane;
-                    let item = candidates.map_or(position as u32, |items| items[position]);
-                    if self.heap.len() == self.k {
-                        self.heap.pop();
-                    }
-                    // Adding zero makes one zero of the two.
-                    let score = score + 0.0;
-                    self.heap.push(std::cmp::Reverse(Entry { score, item }));
-                    worst = self.worst();
-                }
-            }
-        }
-    }
-
-    /// The score to beat.
-    fn worst(&self) -> f32 {
-        match self.heap.peek() {
-            Some(entry) if self.heap.len() == self.k => entry.0.score,
-            _ => f32::NEG_INFINITY,
-        }
-    }
-
-    fn into_list(self) -> Vec<Entry> {
-        let mut list: Vec<Entry> = self.heap.into_iter().map(|entry| entry.0).collect();
-        list.sort_unstable_by(|a, b| b.cmp(a));
-        list
-    }
 }
 
 vectorised! {
