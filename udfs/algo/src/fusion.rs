@@ -1,15 +1,18 @@
 //! Records of several sources that mean the same thing: from shared identifiers to entities.
 //!
 //! Records, values and nodes are dense `u32` numbers; [`intern`] makes them from keys of any kind and [`normalise`] brings
+//! the values of common identifiers to one form first. [`resolve`] finds the records of one person by all they say, [`stitch`] is the identity graph with its guards, [`components`] the same
 //! without any, [`evaluate`] measures a clustering against the truth.
 
 pub mod components;
 pub mod evaluate;
 pub mod intern;
 pub mod normalise;
+pub mod resolve;
 pub mod stitch;
 
 pub use components::{Components, connected_components, connected_ids};
 pub use evaluate::{Agreement, Scores};
 pub use normalise::is_null_like;
+pub use resolve::{Resolve, Resolved};
 pub use stitch::{IdColumn, Stitch, Stitched};
