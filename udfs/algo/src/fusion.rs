@@ -6,9 +6,11 @@
 
 pub mod components;
 pub mod evaluate;
+pub mod golden;
 pub mod intern;
 pub mod normalise;
 pub mod resolve;
+pub mod stable;
 pub mod stitch;
 
 pub use components::{Components, connected_components, connected_ids};
