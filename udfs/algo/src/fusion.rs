@@ -9,6 +9,7 @@ pub mod evaluate;
 pub mod golden;
 pub mod intern;
 pub mod normalise;
+pub mod products;
 pub mod resolve;
 pub mod stable;
 pub mod stitch;
