@@ -3,6 +3,10 @@
 //! `tributary-bench SUITE` prints one JSON object a figure and appends it to
 //! `bench/results/SUITE.jsonl`. Figures of quality stand beside those of speed.
 
+mod fusion;
+mod people;
+mod products;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,12 +33,16 @@ struct Arguments {
     /// Where results are kept.
     #[arg(long, default_value = "bench/results")]
     results: PathBuf,
+    #[command(flatten)]
+    fusion: fusion::Options,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Suite {
     /// k-means.
     Cluster,
+    /// Entity resolution.
+    Fusion,
     /// Matrix factorization.
     Recommend,
 }
@@ -42,11 +50,20 @@ enum Suite {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let (name, figures) = match arguments.suite {
-        Suite::Cluster => ("cluster", cluster(arguments.runs)),
-        Suite::Recommend => ("recommend", recommend(arguments.runs)),
+        Suite::Cluster => (
+            "cluster",
+            cluster(arguments.runs).map_err(|error| error.to_string()),
+        ),
+        Suite::Fusion => (
+            "fusion",
+            fusion::fusion(arguments.runs, &arguments.fusion).map_err(|error| error.to_string()),
+        ),
+        Suite::Recommend => (
+            "recommend",
+            recommend(arguments.runs).map_err(|error| error.to_string()),
+        ),
     };
     let outcome = figures
-        .map_err(|error| error.to_string())
         .and_then(|figures| keep(&arguments.results, name, &figures).map_err(|e| e.to_string()));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
