@@ -24,6 +24,7 @@ use rayon::prelude::*;
 
 pub use block::{BlockRule, LargeBlock, Part};
 pub use cluster::{Basis, Edge, Guard, Refused};
+pub(super) use column::date_digits as date_of;
 pub use column::{Field, Kind};
 pub use ledger::{IdField, Ledger, Portion};
 pub use model::{Model, Probabilities, Waterfall, probability, weight_of};

@@ -338,7 +338,7 @@ pub(super) fn normal(kind: Kind, raw: &str) -> Option<String> {
 
 /// The eight digits `yyyymmdd` of a date, right or wrong as a date: a typing error is still a date to compare. A date with the year last
 /// has its day first when points separate it; with slashes whichever part can be a month is, the first in doubt.
-fn date_digits(raw: &str) -> Option<String> {
+pub(in crate::fusion) fn date_digits(raw: &str) -> Option<String> {
     let date = raw.trim();
     // What follows is the time of day.
     let date = date.split(['T', ' ']).next().unwrap_or(date);
