@@ -15,11 +15,23 @@ use tributary_algo::fusion::intern::Strings;
 use tributary_algo::fusion::resolve::{Field, Kind, Records, Resolve, Resolved};
 use tributary_algo::fusion::stitch::NULL;
 
+use crate::graph::graph;
 use crate::people::{COLUMNS, Noise, people};
 use crate::products::products;
 
 /// A result with any error.
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// What the columns of people hold, and which are one's own.
+pub const KINDS: [Kind; 6] = [
+    Kind::Name,
+    Kind::Name,
+    Kind::Date,
+    Kind::Email,
+    Kind::Phone,
+    Kind::Street,
+];
+pub const PERSONAL: [bool; 6] = [true, false, true, false, false, false];
 
 /// What the suite measures.
 #[derive(Debug, Clone, Args)]
@@ -67,6 +79,12 @@ pub fn fusion(runs: usize, options: &Options) -> Outcome<Vec<Value>> {
         }
     }
     figures.extend(products(runs, options.dblp_acm.as_deref())?);
+    figures.extend(graph(
+        runs,
+        options.records,
+        options.python.as_deref(),
+        &options.scratch,
+    )?);
     Ok(figures)
 }
 
@@ -85,17 +103,8 @@ fn measure_people(runs: usize, options: &Options, seed: u64, noise: f64) -> Outc
         table.truth.push(record.person);
         table.source.push(u32::from(record.channel));
     }
-    let kinds = [
-        Kind::Name,
-        Kind::Name,
-        Kind::Date,
-        Kind::Email,
-        Kind::Phone,
-        Kind::Street,
-    ];
-    let personal = [true, false, true, false, false, false];
     let (seconds, found, agreement) =
-        resolve(runs, &table, &kinds, &personal, &Resolve::default())?;
+        resolve(runs, &table, &KINDS, &PERSONAL, &Resolve::default())?;
     let mut figure = json!({
         "suite": "fusion", "work": format!("resolve {} people records, seed {seed}, noise {noise}", options.records),
         "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "runs": runs, "pairs": found.pairs,
@@ -234,7 +243,8 @@ fn quality(agreement: &Agreement) -> Value {
     })
 }
 
-fn run(command: &mut Command) -> Outcome<String> {
+/// Runs a program and returns what it prints.
+pub fn run(command: &mut Command) -> Outcome<String> {
     let output = command.output()?;
     if output.status.success() {
         return Ok(String::from_utf8(output.stdout)?);

@@ -4,6 +4,7 @@
 //! `bench/results/SUITE.jsonl`. Figures of quality stand beside those of speed.
 
 mod fusion;
+mod graph;
 mod people;
 mod products;
 
