@@ -4,7 +4,11 @@
 //! `bench/results/SUITE.jsonl`. Figures of quality stand beside those of speed.
 
 mod cluster;
+mod fusion;
+mod graph;
 mod peers;
+mod people;
+mod products;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -39,12 +43,16 @@ struct Arguments {
     /// Measure only what has this in its name.
     #[arg(long)]
     only: Option<String>,
+    #[command(flatten)]
+    fusion: fusion::Options,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Suite {
     /// k-means, clustering by density, silhouette.
     Cluster,
+    /// Entity resolution.
+    Fusion,
     /// Matrix factorization.
     Recommend,
 }
@@ -61,6 +69,14 @@ fn main() -> ExitCode {
             };
             let figures = cluster::run(&options).map_err(|error| error.to_string());
             ("cluster", figures)
+        }
+        Suite::Fusion => {
+            let options = fusion::Options {
+                python: arguments.python,
+                ..arguments.fusion
+            };
+            let figures = fusion::fusion(arguments.runs, &options);
+            ("fusion", figures.map_err(|error| error.to_string()))
         }
         Suite::Recommend => (
             "recommend",

@@ -1,4 +1,4 @@
-//! The algorithms of Tributary, free of the warehouse: fusion of records, clustering, factorization, recommendation and
+//! The algorithms of Tributary, free of the warehouse: text, fusion of records, clustering, factorization, recommendation and
 //! their evaluation.
 //!
 //! The one idea: an algorithm is a plain struct of parameters with a `fit` (or a verb named for its result) that takes
@@ -27,6 +27,7 @@ mod random;
 pub mod recommend;
 mod simd;
 pub mod sparse;
+pub mod text;
 
 pub use blocks::{BLOCK_ROWS, Blocks, DenseBlocks};
 pub use error::{Error, Result};

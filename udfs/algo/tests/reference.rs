@@ -1,4 +1,4 @@
-//! Results against those of scikit-learn, LAPACK and `implicit`, stored with the script that made them in `tests/data/reference`.
+//! Results against those of scikit-learn, LAPACK, `implicit`, rapidfuzz, jellyfish and recordlinkage, stored with the scripts that made them in `tests/data/reference`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -17,6 +17,7 @@ use tributary_algo::fusion::evaluate;
 use tributary_algo::recommend::item_graph::{
     Ease, GraphFilter, ItemKnn, ItemModel, Rp3beta, Similarity,
 };
+use tributary_algo::text::{self, Phonetic};
 use tributary_algo::{Csr, DenseBlocks, Duplicates, Pattern, Unlimited};
 
 fn load(name: &str) -> Value {
@@ -427,5 +428,46 @@ fn pairs_of_clusters_are_those_of_scikit_learn() {
         (found.false_negative_pairs, "false_negative_pairs"),
     ] {
         assert_eq!(Some(found), reference[name].as_u64(), "{name}");
+    }
+}
+
+#[test]
+fn similarities_are_those_of_rapidfuzz_jellyfish_and_recordlinkage() {
+    let stored = load("text.json");
+    let pairs = stored["pairs"].as_array().unwrap();
+    assert!(pairs.len() > 300);
+    for pair in pairs {
+        let (a, b) = (pair["a"].as_str().unwrap(), pair["b"].as_str().unwrap());
+        assert_close(text::jaro(a, b), number(&pair["jaro"]), 1e-12);
+        assert_close(
+            text::jaro_winkler(a, b),
+            number(&pair["jaro_winkler"]),
+            1e-12,
+        );
+        assert_eq!(
+            text::levenshtein(a, b),
+            count(&pair["levenshtein"]),
+            "{a} {b}"
+        );
+        let damerau = count(&pair["damerau_levenshtein"]);
+        assert_eq!(text::damerau_levenshtein(a, b), damerau, "{a} {b}");
+        if let Some(cosine) = pair["cosine"].as_f64() {
+            assert_close(text::cosine(a, b, 2), cosine, 1e-12);
+        }
+    }
+}
+
+#[test]
+fn sounds_are_those_of_jellyfish_and_metaphone() {
+    let stored = load("text.json");
+    for sound in stored["sounds"].as_array().unwrap() {
+        let name = sound["name"].as_str().unwrap();
+        for (phonetic, key) in [
+            (Phonetic::Soundex, "soundex"),
+            (Phonetic::DoubleMetaphone, "double_metaphone"),
+        ] {
+            let found = text::name_key(name, phonetic);
+            assert_eq!(found.as_deref(), sound[key].as_str(), "{name} {key}");
+        }
     }
 }

@@ -1,4 +1,8 @@
-//! Connected components of a graph given as edges.
+//! Connected components of a graph given as edges: of dense numbers here, of ids as they come in [`connected_ids`].
+
+mod ids;
+
+pub use ids::{Components, connected_ids};
 
 use crate::host::{Host, Meter, Reservation, reserve_for};
 use crate::{Error, Result};

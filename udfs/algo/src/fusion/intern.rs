@@ -235,7 +235,7 @@ fn string<'a>(bytes: &'a [u8], ends: &[usize], number: u32) -> Option<&'a [u8]> 
 }
 
 /// A bijection that spreads 64-bit keys (the finaliser of splitmix64, Steele et al. 2014).
-fn mix(key: u64) -> u64 {
+pub(super) fn mix(key: u64) -> u64 {
     let key = (key ^ key >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let key = (key ^ key >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     key ^ key >> 31

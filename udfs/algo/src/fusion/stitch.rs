@@ -417,8 +417,8 @@ impl<'a> Graph<'a> {
 }
 
 /// The distinct values of one capped id column in each entity.
-struct Cap {
-    id: u32,
+pub(super) struct Cap {
+    pub(super) id: u32,
     most: usize,
     /// By root, the value of an entity that has no set; [`NULL`] for one without a value.
     values: Vec<u32>,
@@ -449,13 +449,18 @@ impl Cap {
                 _ => NULL,
             })
             .collect();
-        Ok(Self {
+        Ok(Self::over(id, most, values, memory))
+    }
+
+    /// A cap over the value of each record, [`NULL`] for none.
+    pub(super) fn over(id: u32, most: usize, values: Vec<u32>, memory: Reservation) -> Self {
+        Self {
             id,
             most,
             values,
             sets: HashMap::new(),
             _memory: memory,
-        })
+        }
     }
 
     fn of_entity(&self, root: u32) -> &[u32] {
@@ -468,13 +473,13 @@ impl Cap {
         }
     }
 
-    fn forbids(&self, a: u32, b: u32) -> bool {
+    pub(super) fn forbids(&self, a: u32, b: u32) -> bool {
         let (a, b) = (self.of_entity(a), self.of_entity(b));
         let common = a.iter().filter(|value| b.binary_search(value).is_ok());
         !a.is_empty() && !b.is_empty() && a.len() + b.len() - common.count() > self.most
     }
 
-    fn join(&mut self, root: u32, child: u32) {
+    pub(super) fn join(&mut self, root: u32, child: u32) {
         let mut union = [self.of_entity(root), self.of_entity(child)].concat();
         union.sort_unstable();
         union.dedup();
