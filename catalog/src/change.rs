@@ -1,10 +1,13 @@
 //! A pending change and what it does to a snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::deletes::Positions;
 use crate::error::{Error, Result};
-use crate::model::{ColumnId, DataFile, Relation, Schema, SchemaId, Table, TableId, View, ViewId};
+use crate::model::{
+    ColumnId, DataFile, FileId, Relation, Schema, SchemaId, Table, TableId, View, ViewId,
+};
 use crate::snapshot::Snapshot;
 
 /// One pending change. Objects are named by id; ids of objects made here are local.
@@ -22,6 +25,10 @@ pub enum Change {
     RenameTable(TableId, String),
     /// Appends files to a table.
     AddFiles(TableId, Vec<Arc<DataFile>>),
+    /// Deletes rows of a file.
+    DeleteRows(TableId, FileId, Arc<Positions>),
+    /// Takes whole files out of a table.
+    DropFiles(TableId, BTreeSet<FileId>),
     /// Makes a view.
     CreateView(View),
     /// Drops a view.
@@ -39,6 +46,14 @@ pub enum Change {
 }
 
 impl Change {
+    /// Whether only rows change: the definitions stay, and with them the version of the schema.
+    pub fn is_of_rows(&self) -> bool {
+        matches!(
+            self,
+            Self::AddFiles(..) | Self::DeleteRows(..) | Self::DropFiles(..)
+        )
+    }
+
     /// The change that drops a relation.
     pub fn drop_of(relation: &Relation) -> Self {
         match relation {
@@ -65,6 +80,16 @@ impl Change {
                 let table = snapshot
                     .expect_table(*id)?
                     .with_files(files.iter().cloned());
+                snapshot.put_table(table)
+            }
+            Self::DeleteRows(id, file, positions) => {
+                let table = snapshot.expect_table(*id)?;
+                let deletes = table.deletes.get(file).cloned().unwrap_or_default();
+                let table = table.with_deletes(*file, deletes.with(positions));
+                snapshot.put_table(table)
+            }
+            Self::DropFiles(id, files) => {
+                let table = snapshot.expect_table(*id)?.without_files(files);
                 snapshot.put_table(table)
             }
             Self::CreateView(view) => snapshot.put_view(view.clone()),

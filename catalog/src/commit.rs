@@ -4,13 +4,16 @@
 //! leaves one row, as with the official extension. Nothing here does I/O.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::change::Change;
 use crate::conflict;
+use crate::deletes::{DeleteFile, Deletes, Positions};
 use crate::error::{Error, Result};
+use crate::files::{Disk, delete};
 use crate::ingest::IngestedFile;
 use crate::model::{
     Column, ColumnId, DataFile, FileId, LOCAL, Schema, SchemaId, SnapshotId, Table, TableId, View,
@@ -53,6 +56,14 @@ pub struct Batch {
     pub column_comments: Vec<(TableId, ColumnId, Option<String>)>,
     /// Files to insert.
     pub new_files: Vec<(Arc<Table>, Vec<Arc<DataFile>>)>,
+    /// Files to end.
+    pub ended_files: Vec<FileId>,
+    /// Delete files to insert: the table, the data file, the delete file. The one before, if any, is among those to end.
+    pub new_delete_files: Vec<(TableId, FileId, Arc<DeleteFile>)>,
+    /// Delete files to end.
+    pub ended_delete_files: Vec<FileId>,
+    /// Files that were written while the rows were worked out.
+    pub written: Vec<PathBuf>,
     /// Tables whose columns or name are of this schema version.
     pub schema_versions: Vec<TableId>,
     /// Manifest rows to insert.
@@ -69,9 +80,10 @@ pub fn plan(
     pending: Pending,
     head: &Snapshot,
     now: DateTime<Utc>,
+    disk: &Disk,
     mut next_row_id: impl FnMut(TableId) -> Result<i64>,
 ) -> Result<Batch> {
-    conflict::check(&pending, head)?;
+    conflict::check(&pending, head, disk)?;
     let mut after = head.clone();
     after.id = SnapshotId(head.id.0 + 1);
     // A clock that steps back must not make time travel ambiguous.
@@ -91,7 +103,7 @@ pub fn plan(
                     Some(row_id) => *row_id,
                     None => next_row_id(id)?,
                 };
-                let (files, row_id) = number(files, &mut after.next_file_id, row_id)?;
+                let (files, row_id) = number(files, &mut after.next_file_id, row_id, &mut ids)?;
                 row_ids.insert(id, row_id);
                 added.entry(id).or_default().extend(files.iter().cloned());
                 Change::AddFiles(id, files)
@@ -103,11 +115,31 @@ pub fn plan(
         replayed.push(change);
     }
     after.next_catalog_id = ids.next;
-    if replayed
-        .iter()
-        .any(|change| !matches!(change, Change::AddFiles(..)))
-    {
+    if replayed.iter().any(|change| !change.is_of_rows()) {
         after.schema_version += 1;
+    }
+    let mut deletes = DeletesOfCommit {
+        head,
+        disk,
+        prepared: pending
+            .delete_files
+            .into_iter()
+            .map(|prepared| {
+                let key = (
+                    TableId(ids.map(prepared.table.0)?),
+                    FileId(ids.map(prepared.data_file.0)?),
+                );
+                Ok((key, prepared.file))
+            })
+            .collect::<Result<_>>()?,
+        new_files: Vec::new(),
+        written: Vec::new(),
+    };
+    let recorded = deletes.record(&replayed, &mut after);
+    let (new_delete_files, written) = (deletes.new_files, deletes.written);
+    if let Err(error) = recorded {
+        discard(written);
+        return Err(error);
     }
     let ingested = pending
         .ingested
@@ -135,6 +167,10 @@ pub fn plan(
         ended_tags: Vec::new(),
         column_comments: Vec::new(),
         new_files: Vec::new(),
+        ended_files: Vec::new(),
+        new_delete_files,
+        ended_delete_files: Vec::new(),
+        written,
         schema_versions: Vec::new(),
         ingested,
         after,
@@ -144,8 +180,12 @@ pub fn plan(
     }
     for id in touched.tables {
         batch.diff_table(head, id);
-        if let (Some(table), Some(files)) = (batch.after.table_by_id(id), added.remove(&id)) {
-            batch.new_files.push((Arc::clone(table), files));
+        if let (Some(table), Some(mut files)) = (batch.after.table_by_id(id), added.remove(&id)) {
+            // A file all of whose rows the transaction deleted again is in no snapshot.
+            files.retain(|file| table.file(file.id).is_some());
+            if !files.is_empty() {
+                batch.new_files.push((Arc::clone(table), files));
+            }
         }
     }
     for id in touched.views {
@@ -202,8 +242,30 @@ impl Batch {
         if row_changed || columns_changed {
             self.schema_versions.push(id);
         }
+        if let Some(old) = &old {
+            self.diff_files(old, &new);
+        }
         let none = BTreeMap::new();
         self.diff_tags(id.0, old.as_ref().map_or(&none, |old| &old.tags), &new.tags);
+    }
+
+    fn diff_files(&mut self, old: &Table, new: &Table) {
+        if Arc::ptr_eq(&old.deletes, &new.deletes) && old.files.len() == new.files.len() {
+            return;
+        }
+        let gone = old.files.iter().map(|file| file.id);
+        self.ended_files
+            .extend(gone.filter(|id| new.file(*id).is_none()));
+        let delete_file = |table: &Table, data_file: FileId| {
+            let deletes = table.deletes.get(&data_file)?;
+            deletes.file.as_ref().map(|file| file.id)
+        };
+        for data_file in old.deletes.keys() {
+            let before = delete_file(old, *data_file);
+            if before != delete_file(new, *data_file) {
+                self.ended_delete_files.extend(before);
+            }
+        }
     }
 
     fn diff_columns(&mut self, old: Option<&Table>, new: &Table) -> bool {
@@ -304,10 +366,12 @@ fn number(
     files: Vec<Arc<DataFile>>,
     next_file_id: &mut i64,
     mut row_id: i64,
+    ids: &mut Ids,
 ) -> Result<(Vec<Arc<DataFile>>, i64)> {
     let mut numbered = Vec::with_capacity(files.len());
     for file in files {
-        numbered.push(Arc::new(file.with_ids(FileId(*next_file_id), row_id)));
+        numbered.push(Arc::new(file.with_ids(FileId(*next_file_id), Some(row_id))));
+        ids.known.insert(file.id.0, *next_file_id);
         *next_file_id += 1;
         row_id = i64::try_from(file.rows)
             .ok()
@@ -315,6 +379,85 @@ fn number(
             .ok_or_else(|| Error::Internal("row ids are used up".to_owned()))?;
     }
     Ok((numbered, row_id))
+}
+
+/// Works out how the deleted rows of a commit are recorded.
+struct DeletesOfCommit<'a> {
+    head: &'a Snapshot,
+    disk: &'a Disk,
+    /// Delete files that were written before, on the base of the transaction.
+    prepared: BTreeMap<(TableId, FileId), Arc<DeleteFile>>,
+    new_files: Vec<(TableId, FileId, Arc<DeleteFile>)>,
+    written: Vec<PathBuf>,
+}
+
+impl DeletesOfCommit<'_> {
+    fn record(&mut self, changes: &[Change], after: &mut Snapshot) -> Result<()> {
+        let touched: BTreeSet<(TableId, FileId)> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::DeleteRows(table, file, _) => Some((*table, *file)),
+                _ => None,
+            })
+            .collect();
+        for (id, file) in touched {
+            let Some(table) = after.table_by_id(id).cloned() else {
+                continue;
+            };
+            if let (Some(file), Some(deletes)) = (table.file(file), table.deletes.get(&file)) {
+                let table = self.record_one(&table, file, deletes, &mut after.next_file_id)?;
+                after.put_table(table)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn record_one(
+        &mut self,
+        table: &Table,
+        data_file: &Arc<DataFile>,
+        deletes: &Deletes,
+        next_file_id: &mut i64,
+    ) -> Result<Table> {
+        let directory = self.disk.directory(table);
+        let place = self.disk.place(&directory);
+        let all = deletes.load(data_file, &place)?;
+        if all.len() >= data_file.rows {
+            return Ok(table.without_files(&BTreeSet::from([data_file.id])));
+        }
+        // What the database records already stays there.
+        let recorded = self
+            .head
+            .table_by_id(table.id)
+            .and_then(|table| table.deletes.get(&data_file.id))
+            .map(|deletes| Positions::clone(&deletes.recorded))
+            .unwrap_or_default();
+        let positions = &*all - &recorded;
+        let file = match self.prepared.get(&(table.id, data_file.id)) {
+            // It holds no other positions than these, so it holds all of them if it holds as many.
+            Some(prepared) if prepared.rows == positions.len() => Arc::clone(prepared),
+            _ => {
+                let path = place.path(&data_file.path, data_file.path_is_relative);
+                let (written, file) =
+                    delete::write(self.disk, Path::new(&directory.1), &path, &positions)?;
+                self.written.push(written);
+                Arc::new(file)
+            }
+        };
+        let file = Arc::new(file.with_id(FileId(*next_file_id)));
+        *next_file_id += 1;
+        self.new_files
+            .push((table.id, data_file.id, Arc::clone(&file)));
+        Ok(table.with_deletes(data_file.id, deletes.recorded_in(file, recorded)))
+    }
+}
+
+/// Deletes files that no row names.
+pub fn discard(written: Vec<PathBuf>) {
+    for path in written {
+        // One that stays is found by clean-up.
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 /// Objects that changes name.
@@ -337,6 +480,8 @@ impl Touched {
             | Change::DropTable(id)
             | Change::RenameTable(id, _)
             | Change::AddFiles(id, _)
+            | Change::DeleteRows(id, ..)
+            | Change::DropFiles(id, _)
             | Change::SetTableTag(id, ..)
             | Change::SetColumnComment(id, ..) => {
                 self.tables.insert(*id);
@@ -403,6 +548,14 @@ impl Ids {
             Change::DropTable(id) => Change::DropTable(TableId(self.map(id.0)?)),
             Change::RenameTable(id, name) => Change::RenameTable(TableId(self.map(id.0)?), name),
             Change::AddFiles(id, files) => Change::AddFiles(TableId(self.map(id.0)?), files),
+            Change::DeleteRows(id, file, positions) => {
+                let file = FileId(self.map(file.0)?);
+                Change::DeleteRows(TableId(self.map(id.0)?), file, positions)
+            }
+            Change::DropFiles(id, files) => {
+                let files = files.into_iter().map(|file| Ok(FileId(self.map(file.0)?)));
+                Change::DropFiles(TableId(self.map(id.0)?), files.collect::<Result<_>>()?)
+            }
             Change::SetTableTag(id, key, value) => {
                 Change::SetTableTag(TableId(self.map(id.0)?), key, value)
             }
@@ -445,9 +598,21 @@ fn changes_made(changes: &[Change], head: &Snapshot, after: &Snapshot) -> Vec<Ch
             Change::RenameView(id, name) => after
                 .view_by_id(*id)
                 .map(|view| ChangeMade::CreatedView(view.schema.clone(), name.clone())),
-            Change::AddFiles(id, _) => after
+            Change::AddFiles(id, files) => after
                 .table_by_id(*id)
+                .filter(|table| files.iter().any(|file| table.file(file.id).is_some()))
                 .map(|_| ChangeMade::InsertedIntoTable(id.0)),
+            // What the transaction has inserted itself is not deleted from the table.
+            Change::DeleteRows(id, file, _) => (after.table_by_id(*id).is_some()
+                && head
+                    .table_by_id(*id)
+                    .is_some_and(|table| table.file(*file).is_some()))
+            .then_some(ChangeMade::DeletedFromTable(id.0)),
+            Change::DropFiles(id, files) => (after.table_by_id(*id).is_some()
+                && head
+                    .table_by_id(*id)
+                    .is_some_and(|table| files.iter().any(|file| table.file(*file).is_some())))
+            .then_some(ChangeMade::DeletedFromTable(id.0)),
             Change::SetTableTag(id, ..) | Change::SetColumnComment(id, ..) => {
                 (head.table_by_id(*id).is_some() && after.table_by_id(*id).is_some())
                     .then_some(ChangeMade::AlteredTable(id.0))

@@ -1,14 +1,16 @@
 //! Whether a transaction may commit on a snapshot newer than its base: first committer wins.
 //!
-//! The rule is by object. Appends to one table commute with each other. Anything else on an object that another transaction has touched in the
+//! The rule is by object. Appends to one table commute with each other, and so do deletes of different rows. Anything else on an object that another transaction has touched in the
 //! meantime conflicts: a definition change with any change of the same table, two changes of tags, a name that was taken, a schema that went
 //! away. What changed is found by comparing the two snapshots, so it does not depend on what other writers log.
 
 use std::sync::Arc;
 
 use crate::change::Change;
+use crate::deletes::{Deletes, Positions};
 use crate::error::{Error, Result};
-use crate::model::{Column, DataFile, LOCAL, SchemaId, Table, TableId, View, ViewId};
+use crate::files::Disk;
+use crate::model::{Column, DataFile, FileId, LOCAL, SchemaId, Table, TableId, View, ViewId};
 use crate::snapshot::Snapshot;
 use crate::txn::Pending;
 
@@ -16,7 +18,7 @@ use crate::txn::Pending;
 ///
 /// # Errors
 /// [`Error::Conflict`].
-pub fn check(pending: &Pending, head: &Snapshot) -> Result<()> {
+pub fn check(pending: &Pending, head: &Snapshot, disk: &Disk) -> Result<()> {
     let check = Check {
         base: &pending.base,
         head,
@@ -41,6 +43,15 @@ pub fn check(pending: &Pending, head: &Snapshot) -> Result<()> {
                 })?;
             }
             Change::AddFiles(id, _) => check.table(*id, same_definition)?,
+            Change::DeleteRows(id, file, positions) => {
+                check.table(*id, same_definition)?;
+                check.rows(*id, *file, positions, disk)?;
+            }
+            Change::DropFiles(id, _) => {
+                check.table(*id, |was, is| {
+                    same_definition(was, is) && same_files(was, is)
+                })?;
+            }
             Change::DropView(id) | Change::RenameView(id, _) | Change::SetViewTag(id, ..) => {
                 check.view(*id)?
             }
@@ -93,6 +104,37 @@ impl Check<'_> {
             object: format!("table \"{}\"", was.qualified_name()),
             reason: reason.to_owned(),
         })
+    }
+
+    /// Whether the rows are still there that the transaction deletes.
+    fn rows(&self, id: TableId, file: FileId, rows: &Positions, disk: &Disk) -> Result<()> {
+        let (Some(was), Some(is)) = (self.base.table_by_id(id), self.head.table_by_id(id)) else {
+            return Ok(());
+        };
+        if was.file(file).is_none() {
+            return Ok(());
+        }
+        let conflict = |reason: &str| {
+            Err(Error::Conflict {
+                object: format!("table \"{}\"", was.qualified_name()),
+                reason: reason.to_owned(),
+            })
+        };
+        let Some(data_file) = is.file(file) else {
+            return conflict("Another transaction has deleted or moved the same rows.");
+        };
+        let Some(deletes) = is.deletes.get(&file) else {
+            return Ok(());
+        };
+        let directory = disk.directory(is);
+        if deletes
+            .load(data_file, &disk.place(&directory))?
+            .is_disjoint(rows)
+        {
+            Ok(())
+        } else {
+            conflict("Another transaction has deleted or updated the same row.")
+        }
     }
 
     fn view(&self, id: ViewId) -> Result<()> {
@@ -163,7 +205,15 @@ fn same_tags(was: &Table, is: &Table) -> bool {
 
 fn same_files(was: &Table, is: &Table) -> bool {
     let same = |(was, is): (&Arc<DataFile>, &Arc<DataFile>)| was.id == is.id;
-    was.files.len() == is.files.len() && was.files.iter().zip(is.files.iter()).all(same)
+    was.files.len() == is.files.len()
+        && was.files.iter().zip(is.files.iter()).all(same)
+        && was.deletes.len() == is.deletes.len()
+        && was.deletes.iter().zip(is.deletes.iter()).all(same_deletes)
+}
+
+fn same_deletes(((file, was), (other, is)): ((&FileId, &Deletes), (&FileId, &Deletes))) -> bool {
+    let id = |deletes: &Deletes| deletes.file.as_ref().map(|file| file.id);
+    file == other && id(was) == id(is) && was.recorded == is.recorded
 }
 
 fn same_view(was: &View, is: &View) -> bool {

@@ -19,6 +19,7 @@
 mod change;
 mod commit;
 mod conflict;
+mod deletes;
 mod error;
 mod files;
 mod ingest;
@@ -34,6 +35,7 @@ mod warehouse;
 #[cfg(test)]
 mod tests;
 
+pub use deletes::RowSet;
 pub use error::{Error, Result};
 pub use files::write::TableWriter;
 pub use ingest::IngestedFile;
@@ -43,7 +45,7 @@ pub use model::{
     View, ViewId,
 };
 pub use roles::{NewRole, Role};
-pub use scan::TableScan;
+pub use scan::{FILE_COLUMN, POSITION_COLUMN, ROW_ID_COLUMN, TableScan};
 pub use snapshot::Snapshot;
 pub use spec::changes::ChangeMade;
 pub use spec::types::{ColumnType, storage_type};

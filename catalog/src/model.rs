@@ -3,13 +3,14 @@
 //! Ids are newtypes over the integers of the DuckLake specification. An id at or above [`LOCAL`] belongs to an object that an open transaction
 //! made; commit replaces it by the next free one, so ids of concurrent transactions cannot meet. Names are what users write; ids are what survives a rename.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
 use datafusion::common::Statistics;
 
+use crate::deletes::{Deletes, live_rows};
 use crate::spec::paths;
 use crate::spec::types::ColumnType;
 
@@ -168,7 +169,9 @@ pub struct Table {
     pub(crate) scan_schema: SchemaRef,
     /// Its data files, oldest first.
     pub files: Arc<Vec<Arc<DataFile>>>,
-    /// Rows in `files`.
+    /// Which rows of `files` are deleted; files without any are not in it.
+    pub(crate) deletes: Arc<BTreeMap<FileId, Deletes>>,
+    /// Rows that are there; an upper bound where an outside writer has not counted them.
     pub rows: u64,
     /// Bytes in `files`.
     pub bytes: u64,
@@ -237,24 +240,56 @@ impl Table {
     pub(crate) fn with_files(&self, added: impl IntoIterator<Item = Arc<DataFile>>) -> Self {
         let mut files = Vec::clone(&self.files);
         files.extend(added);
-        let (rows, bytes) = totals(&files);
         Self {
             files: Arc::new(files),
-            rows,
-            bytes,
             ..self.clone()
         }
+        .counted()
     }
-}
 
-/// Rows and bytes of some files.
-pub(crate) fn totals(files: &[Arc<DataFile>]) -> (u64, u64) {
-    files.iter().fold((0, 0), |(rows, bytes), file| {
-        (
-            rows.saturating_add(file.rows),
-            bytes.saturating_add(file.bytes),
-        )
-    })
+    /// The same table without some of its files.
+    pub(crate) fn without_files(&self, gone: &BTreeSet<FileId>) -> Self {
+        let mut files = Vec::clone(&self.files);
+        files.retain(|file| !gone.contains(&file.id));
+        let mut deletes = BTreeMap::clone(&self.deletes);
+        deletes.retain(|file, _| !gone.contains(file));
+        Self {
+            files: Arc::new(files),
+            deletes: Arc::new(deletes),
+            ..self.clone()
+        }
+        .counted()
+    }
+
+    /// The same table with other deleted rows in one file.
+    pub(crate) fn with_deletes(&self, file: FileId, deleted: Deletes) -> Self {
+        let mut deletes = BTreeMap::clone(&self.deletes);
+        deletes.insert(file, deleted);
+        Self {
+            deletes: Arc::new(deletes),
+            ..self.clone()
+        }
+        .counted()
+    }
+
+    /// The file of that id.
+    pub(crate) fn file(&self, id: FileId) -> Option<&Arc<DataFile>> {
+        // Files are in the order of their ids, but for those that an outside writer has put in the place of others.
+        match self.files.binary_search_by_key(&id, |file| file.id) {
+            Ok(at) => self.files.get(at),
+            Err(_) => self.files.iter().find(|file| file.id == id),
+        }
+    }
+
+    /// The same table with `rows` and `bytes` as its files say.
+    pub(crate) fn counted(self) -> Self {
+        let bytes = self.files.iter().map(|file| file.bytes);
+        Self {
+            rows: live_rows(&self),
+            bytes: bytes.fold(0, u64::saturating_add),
+            ..self
+        }
+    }
 }
 
 /// The key of the tag that holds a comment.
@@ -441,6 +476,8 @@ pub struct DataFile {
     pub row_id_start: Option<i64>,
     /// XXH3-128 of its bytes in hexadecimal; none for files of outside writers.
     pub checksum: Option<String>,
+    /// If rows of several snapshots are in it, the newest of these; each row says its own.
+    pub partial_max: Option<i64>,
     /// Statistics of its leaf columns, ordered by column.
     pub columns: Vec<FileColumn>,
     /// The statistics in the form of the engine for one schema of the table, made at the first scan.
@@ -458,7 +495,7 @@ impl DataFile {
     }
 
     /// The same file with the ids that commit gives it.
-    pub(crate) fn with_ids(&self, id: FileId, row_id_start: i64) -> Self {
+    pub(crate) fn with_ids(&self, id: FileId, row_id_start: Option<i64>) -> Self {
         Self {
             id,
             path: self.path.clone(),
@@ -466,8 +503,9 @@ impl DataFile {
             rows: self.rows,
             bytes: self.bytes,
             footer_bytes: self.footer_bytes,
-            row_id_start: Some(row_id_start),
+            row_id_start,
             checksum: self.checksum.clone(),
+            partial_max: self.partial_max,
             columns: self.columns.clone(),
             engine: self.engine.clone(),
         }

@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::commit;
 use crate::error::{Error, Result};
+use crate::files::Disk;
 use crate::ingest::IngestedFile;
 use crate::model::{SnapshotId, TableId};
 use crate::roles::{NewRole, Role};
@@ -79,9 +80,9 @@ impl Store {
     }
 
     /// Opens the database; rewrites the recorded data path when the directory has moved.
-    pub fn open(directory: &Path, data_path: &str) -> Result<Self> {
+    pub fn open(directory: &Path, disk: &Arc<Disk>) -> Result<Self> {
         let mut writer = sqlite::open(directory)?;
-        sqlite::move_data_path(&mut writer, directory, data_path)?;
+        sqlite::move_data_path(&mut writer, directory, &disk.data_path)?;
         let mut connection = sqlite::open(directory)?;
         let data_version = sqlite::data_version(&connection)?;
         let snapshot = Arc::new(load::load(&mut connection, directory, None)?);
@@ -91,10 +92,11 @@ impl Store {
         });
         let (requests, queue) = mpsc::channel();
         let thread = {
-            let (head, directory) = (Arc::clone(&head), directory.to_owned());
+            let (head, directory, disk) =
+                (Arc::clone(&head), directory.to_owned(), Arc::clone(disk));
             std::thread::Builder::new()
                 .name("catalog-writer".to_owned())
-                .spawn(move || serve(writer, &queue, &head, &directory))
+                .spawn(move || serve(writer, &queue, &head, &directory, &disk))
                 .map_err(Error::io("start a thread for", directory_of(&connection)))?
         };
         Ok(Self {
@@ -293,11 +295,12 @@ fn serve(
     queue: &mpsc::Receiver<Request>,
     head: &Head,
     directory: &Path,
+    disk: &Disk,
 ) {
     while let Ok(request) = queue.recv() {
         match request {
             Request::Commit(pending, reply) => {
-                let outcome = commit(&mut connection, *pending, head, directory);
+                let outcome = commit(&mut connection, *pending, head, directory, disk);
                 // The session that asked may be gone; the commit stands all the same.
                 let _ = reply.send(outcome.map_err(|error| sqlite::explain(error, directory)));
             }
@@ -311,22 +314,27 @@ fn commit(
     pending: Pending,
     head: &Head,
     directory: &Path,
+    disk: &Disk,
 ) -> Result<Arc<Snapshot>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut newest = head.current();
     if sqlite::newest_snapshot(&transaction)? != newest.id {
         newest = Arc::new(load::load_within(&transaction, directory, Some(&newest))?);
     }
-    let batch = commit::plan(pending, &newest, Utc::now(), |table| {
+    let batch = commit::plan(pending, &newest, Utc::now(), disk, |table| {
         write::next_row_id(&transaction, table)
     })?;
-    write::write(&transaction, &newest, &batch)?;
+    if let Err(error) = write::write(&transaction, &newest, &batch) {
+        commit::discard(batch.written);
+        return Err(error);
+    }
     let after = Arc::new(batch.after);
     let _advancing = head.advancing.lock();
     if let Err(error) = transaction.commit() {
         // SQLite may have failed after the commit was durable. Only then is the new snapshot there, for no one else could have written meanwhile.
         if !connection.is_autocommit() || sqlite::newest_snapshot(connection).ok() != Some(after.id)
         {
+            commit::discard(batch.written);
             return Err(error.into());
         }
     }

@@ -3,6 +3,7 @@
 mod columns;
 mod conflicts;
 mod damage;
+mod deletes;
 mod golden;
 mod ingest;
 mod model;

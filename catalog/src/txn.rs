@@ -4,22 +4,25 @@
 //! are kept twice: applied, as the snapshot that the transaction's own statements see, and as a list, which commit replays on the newest
 //! snapshot.
 
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::change::Change;
+use crate::deletes::{DeleteFile, Positions, RowSet};
 use crate::error::{Error, Result};
 use crate::files::write::{TableWriter, WriterTarget};
+use crate::files::{self, Disk};
 use crate::ingest::IngestedFile;
 use crate::model::{
-    COMMENT, ColumnDef, DataFile, LOCAL, Relation, Schema, SchemaId, SnapshotId, Table, TableId,
-    View, ViewId,
+    COMMENT, ColumnDef, DataFile, FileId, LOCAL, Relation, Schema, SchemaId, SnapshotId, Table,
+    TableId, View, ViewId,
 };
 use crate::snapshot::Snapshot;
-use crate::spec::{paths, types};
+use crate::spec::{internal, paths, types};
 use crate::warehouse::Warehouse;
 
 /// A handle on an open transaction; clones are the same transaction.
@@ -96,6 +99,11 @@ impl Transaction {
         Arc::clone(&self.inner.state.lock().overlay)
     }
 
+    /// The warehouse it is a transaction of.
+    pub fn warehouse(&self) -> &Warehouse {
+        &self.inner.warehouse
+    }
+
     /// What the transaction started from.
     pub fn base(&self) -> &Arc<Snapshot> {
         &self.inner.base
@@ -153,7 +161,7 @@ impl Transaction {
     pub fn create_table(&self, schema: &str, name: &str, columns: &[ColumnDef]) -> Result<TableId> {
         check_name(name)?;
         for (at, column) in columns.iter().enumerate() {
-            check_name(&column.name)?;
+            check_column_name(&column.name)?;
             if columns[..at].iter().any(|other| other.name == column.name) {
                 return Err(Error::DuplicateColumn {
                     column: column.name.clone(),
@@ -191,6 +199,7 @@ impl Transaction {
                 scan_schema,
                 columns,
                 files: Arc::default(),
+                deletes: Arc::default(),
                 rows: 0,
                 bytes: 0,
                 tags: Default::default(),
@@ -338,15 +347,88 @@ impl Transaction {
         let target = {
             let state = self.open()?;
             let table = state.overlay.expect_table(table)?;
-            if let Some(feature) = &table.unreadable {
-                return Err(Error::UnsupportedFeature {
-                    object: format!("table \"{}\"", table.qualified_name()),
-                    feature: feature.clone(),
-                });
-            }
+            check_readable(table)?;
             WriterTarget::new(self.inner.warehouse.clone(), Arc::clone(table))
         };
         Ok(TableWriter::new(self.clone(), target))
+    }
+
+    /// Deletes rows of a table, given by file and position as a scan [with row identity](crate::TableScan::with_row_identity) of this
+    /// transaction's snapshot has them; returns how many were there to be deleted.
+    ///
+    /// An update is a delete of the old rows and a [`write_updated`](TableWriter::write_updated) of the new ones. The positions are kept in
+    /// memory, compressed, until commit writes them.
+    ///
+    /// # Errors
+    /// [`Error::TransactionEnded`]; the table or a file is not there any more, or an outside writer used a feature we cannot keep up.
+    pub async fn delete_rows(&self, table: TableId, rows: RowSet) -> Result<u64> {
+        self.load_deletes(table, &rows).await?;
+        let warehouse = &self.inner.warehouse;
+        self.change(|state| {
+            let current = Arc::clone(state.overlay.expect_table(table)?);
+            check_readable(&current)?;
+            let mut deleted = 0;
+            for (id, mut positions) in rows.into_files() {
+                let file = current.file(id).ok_or_else(|| {
+                    Error::Internal(format!("a deleted row names file {id}, which is not there"))
+                })?;
+                if positions.max().is_some_and(|last| last >= file.rows) {
+                    return Err(Error::Internal(format!(
+                        "a deleted row is beyond the end of file {id}"
+                    )));
+                }
+                if let Some(deletes) = current.deletes.get(&id) {
+                    let directory = warehouse.disk().directory(&current);
+                    positions -= &*deletes.load(file, &warehouse.disk().place(&directory))?;
+                }
+                if !positions.is_empty() {
+                    deleted += positions.len();
+                    state.push(Change::DeleteRows(table, id, Arc::new(positions)))?;
+                }
+            }
+            Ok(deleted)
+        })
+    }
+
+    /// Reads the delete files of the files that `rows` are in, off the async threads.
+    async fn load_deletes(&self, table: TableId, rows: &RowSet) -> Result<()> {
+        let snapshot = self.snapshot();
+        let Some(table) = snapshot.table_by_id(table).cloned() else {
+            return Ok(());
+        };
+        let files = rows.files().filter_map(|id| {
+            let deletes = table.deletes.get(&id)?;
+            deletes.known().is_none().then_some(id)
+        });
+        let files = files.collect::<Vec<_>>();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let disk = Arc::clone(self.inner.warehouse.disk());
+        in_background(move || {
+            let directory = disk.directory(&table);
+            for id in files {
+                if let (Some(file), Some(deletes)) = (table.file(id), table.deletes.get(&id)) {
+                    deletes.load(file, &disk.place(&directory))?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes all rows out of a table; returns how many there were.
+    ///
+    /// # Errors
+    /// [`Error::UndefinedSchema`], [`Error::UndefinedRelation`]; [`Error::WrongRelationKind`] for a view.
+    pub fn truncate(&self, schema: &str, name: &str) -> Result<u64> {
+        self.change(|state| {
+            let table = state.overlay.require_table(schema, name)?;
+            let (id, rows) = (table.id, table.rows);
+            let files = table.files.iter().map(|file| file.id).collect();
+            state.push(Change::DropFiles(id, files))?;
+            Ok(rows)
+        })
     }
 
     /// Notes that a file has been taken into a table, to be committed with its rows.
@@ -415,22 +497,72 @@ impl Transaction {
         if changes.is_empty() && ingested.is_empty() {
             return Ok(self.inner.base.id);
         }
-        let pending = Pending {
-            base: Arc::clone(&self.inner.base),
-            changes,
-            ingested,
+        let outcome = match self.write_deletes(&changes).await {
+            Ok(delete_files) => {
+                let pending = Pending {
+                    base: Arc::clone(&self.inner.base),
+                    changes,
+                    ingested,
+                    delete_files,
+                };
+                self.inner.warehouse.store().commit(pending).await
+            }
+            Err(error) => Err(error),
         };
-        let outcome = self.inner.warehouse.store().commit(pending).await;
         let mut state = self.inner.state.lock();
         let mut written = std::mem::take(&mut state.written);
         match &outcome {
-            // Files for a table that the transaction dropped afterwards are in no snapshot.
-            Ok(_) => written.retain(|(table, _)| state.overlay.table_by_id(*table).is_none()),
+            // Files of a table that the transaction dropped, or whose rows it deleted, are in no snapshot; nor are deletes that had to be
+            // joined with those of another transaction.
+            Ok(snapshot) => {
+                let named = named_files(snapshot, &state.overlay, &written);
+                written.retain(|(_, path)| {
+                    let name = path.file_name().and_then(|name| name.to_str());
+                    !name.is_some_and(|name| named.contains(name))
+                });
+            }
             Err(_) => state.overlay = Arc::clone(&self.inner.base),
         }
         drop(state);
         delete(written);
         outcome.map(|snapshot| snapshot.id)
+    }
+
+    /// Writes the delete files that the changes need if nobody else commits meanwhile.
+    async fn write_deletes(&self, changes: &[Change]) -> Result<Vec<PreparedDeletes>> {
+        let mut touched = BTreeSet::new();
+        for change in changes {
+            if let Change::DeleteRows(table, file, _) = change {
+                touched.insert((*table, *file));
+            }
+        }
+        if touched.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (overlay, base) = (self.snapshot(), Arc::clone(&self.inner.base));
+        let disk = Arc::clone(self.inner.warehouse.disk());
+        let (prepared, written) = in_background(move || {
+            let mut prepared = Vec::new();
+            let mut written = Vec::new();
+            let outcome = touched.into_iter().try_for_each(|(table, file)| {
+                let Some(one) = prepare_deletes(&disk, &base, &overlay, table, file)? else {
+                    return Ok(());
+                };
+                written.push((table, one.0));
+                prepared.push(one.1);
+                Ok(())
+            });
+            match outcome {
+                Ok(()) => Ok((prepared, written)),
+                Err(error) => {
+                    delete(written);
+                    Err(error)
+                }
+            }
+        })
+        .await?;
+        self.inner.state.lock().written.extend(written);
+        Ok(prepared)
     }
 
     /// Forgets the changes, deletes the files written for them and ends the transaction. Ending twice does nothing.
@@ -446,12 +578,17 @@ impl Transaction {
     pub(crate) fn add_files(
         &self,
         table: TableId,
-        files: Vec<Arc<DataFile>>,
+        files: Vec<DataFile>,
         written: Vec<PathBuf>,
     ) -> Result<()> {
         let written: Vec<_> = written.into_iter().map(|path| (table, path)).collect();
         let outcome = self.change(|state| {
             if !files.is_empty() {
+                let files = files.into_iter().map(|file| {
+                    let id = FileId(state.local_id());
+                    Arc::new(DataFile { id, ..file })
+                });
+                let files = files.collect();
                 state.push(Change::AddFiles(table, files))?;
             }
             state.written.extend(written.iter().cloned());
@@ -526,6 +663,95 @@ pub(crate) struct Pending {
     pub base: Arc<Snapshot>,
     pub changes: Vec<Change>,
     pub ingested: Vec<(TableId, IngestedFile)>,
+    pub delete_files: Vec<PreparedDeletes>,
+}
+
+/// A delete file written for the base of the transaction, to be used if the head has no other deletes in the data file.
+#[derive(Debug)]
+pub(crate) struct PreparedDeletes {
+    pub table: TableId,
+    pub data_file: FileId,
+    pub file: Arc<DeleteFile>,
+}
+
+fn prepare_deletes(
+    disk: &Disk,
+    base: &Snapshot,
+    overlay: &Snapshot,
+    table: TableId,
+    file: FileId,
+) -> Result<Option<(PathBuf, PreparedDeletes)>> {
+    let Some(current) = overlay.table_by_id(table) else {
+        return Ok(None);
+    };
+    let (Some(data_file), Some(deletes)) = (current.file(file), current.deletes.get(&file)) else {
+        return Ok(None);
+    };
+    let directory = disk.directory(current);
+    let place = disk.place(&directory);
+    let all = deletes.load(data_file, &place)?;
+    if all.len() >= data_file.rows {
+        return Ok(None);
+    }
+    let recorded = base
+        .table_by_id(table)
+        .and_then(|table| table.deletes.get(&file))
+        .map(|deletes| Positions::clone(&deletes.recorded))
+        .unwrap_or_default();
+    let path = place.path(&data_file.path, data_file.path_is_relative);
+    let positions = &*all - &recorded;
+    let (written, delete_file) =
+        files::delete::write(disk, Path::new(&directory.1), &path, &positions)?;
+    let prepared = PreparedDeletes {
+        table,
+        data_file: file,
+        file: Arc::new(delete_file),
+    };
+    Ok(Some((written, prepared)))
+}
+
+/// The names of the files that `snapshot` has in the tables that `written` are for. Names are unique, so the ids that tables made by the
+/// transaction have got do not matter.
+fn named_files(
+    snapshot: &Snapshot,
+    overlay: &Snapshot,
+    written: &[(TableId, PathBuf)],
+) -> HashSet<String> {
+    let ids = written.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>();
+    let mut named = HashSet::new();
+    for id in ids {
+        // A table of this transaction is found by the name it has in the end.
+        let table = match overlay.table_by_id(id) {
+            Some(table) if id.is_local() => snapshot.table(&table.schema, &table.name),
+            Some(_) => snapshot.table_by_id(id),
+            None => None,
+        };
+        let Some(table) = table else { continue };
+        named.extend(table.files.iter().map(|file| file.path.clone()));
+        let deletes = table.deletes.values();
+        let delete_files = deletes.filter_map(|deletes| deletes.file.as_ref());
+        named.extend(delete_files.map(|file| file.path.clone()));
+    }
+    named
+}
+
+/// Refuses a table that an outside writer has put beyond us.
+fn check_readable(table: &Table) -> Result<()> {
+    match &table.unreadable {
+        None => Ok(()),
+        Some(feature) => Err(Error::UnsupportedFeature {
+            object: format!("table \"{}\"", table.qualified_name()),
+            feature: feature.clone(),
+        }),
+    }
+}
+
+async fn in_background<R: Send + 'static>(
+    work: impl FnOnce() -> Result<R> + Send + 'static,
+) -> Result<R> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::Internal(format!("work on files ended early: {error}")))?
 }
 
 /// Names are any text but the empty one and, as in PostgreSQL, text with a NUL. The limit keeps a hostile name from bloating every error.
@@ -544,6 +770,21 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
         name: name.chars().take(64).collect(),
         reason,
     })
+}
+
+/// Columns of tables do not have the names that the specification keeps for hidden ones.
+fn check_column_name(name: &str) -> Result<()> {
+    check_name(name)?;
+    if name.starts_with(internal::PREFIX) {
+        return Err(Error::InvalidName {
+            name: name.to_owned(),
+            reason: format!(
+                "Names of columns that begin with {} are reserved.",
+                internal::PREFIX
+            ),
+        });
+    }
+    Ok(())
 }
 
 /// Deletes files that no row of the catalog names. One that cannot be deleted is harmless and found by clean-up later.

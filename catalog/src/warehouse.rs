@@ -8,7 +8,8 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 
 use crate::error::{Error, Result};
-use crate::files::durable::{self, DurableDirectories};
+use crate::files::Disk;
+use crate::files::durable;
 use crate::files::verify::Verified;
 use crate::ingest::IngestedFile;
 use crate::model::{SnapshotId, TableId};
@@ -32,11 +33,9 @@ pub struct Warehouse {
 #[derive(Debug)]
 struct Inner {
     directory: PathBuf,
-    data_path: String,
     store: Store,
     objects: Arc<dyn ObjectStore>,
-    durable: DurableDirectories,
-    verified: Verified,
+    disk: Arc<Disk>,
 }
 
 /// One commit, as the catalog remembers it.
@@ -88,14 +87,12 @@ impl Warehouse {
         }
         let directory = absolute(directory)?;
         let data_path = data_path(&directory)?;
-        let store = Store::open(&directory, &data_path)?;
+        let disk = Arc::new(Disk::new(directory.clone(), data_path));
         let inner = Inner {
-            durable: DurableDirectories::new(directory.clone()),
+            store: Store::open(&directory, &disk)?,
             directory,
-            data_path,
-            store,
             objects: Arc::new(LocalFileSystem::new()),
-            verified: Verified::default(),
+            disk,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -186,19 +183,19 @@ impl Warehouse {
 
     /// The data directory as the catalog records it: absolute, ending in a slash.
     pub(crate) fn data_path(&self) -> &str {
-        &self.inner.data_path
+        &self.inner.disk.data_path
     }
 
     pub(crate) fn objects(&self) -> &Arc<dyn ObjectStore> {
         &self.inner.objects
     }
 
-    pub(crate) fn durable(&self) -> &DurableDirectories {
-        &self.inner.durable
+    pub(crate) fn disk(&self) -> &Arc<Disk> {
+        &self.inner.disk
     }
 
     pub(crate) fn verified(&self) -> &Verified {
-        &self.inner.verified
+        &self.inner.disk.verified
     }
 }
 

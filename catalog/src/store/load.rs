@@ -9,10 +9,11 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::sqlite;
+use crate::deletes::{DeleteFile, Deletes, Positions};
 use crate::error::{Error, Result};
 use crate::model::{
     COMMENT, Column, ColumnId, DataFile, FileColumn, FileId, Schema, SchemaId, SnapshotId, Table,
-    TableId, TypeModifier, View, ViewId, totals,
+    TableId, TypeModifier, View, ViewId,
 };
 use crate::snapshot::Snapshot;
 use crate::spec::changes::split;
@@ -172,6 +173,8 @@ impl Loader<'_> {
     fn tables(&self, schemas: &Schemas, tags: &mut Tags, snapshot: &mut Snapshot) -> Result<()> {
         let mut columns = self.columns()?;
         let mut files = self.files()?;
+        let mut delete_files = self.delete_files()?;
+        let mut recorded = self.recorded_deletes()?;
         let mut unreadable = self.unreadable()?;
         let mut statement = self.sql.prepare_cached(live!(
             "SELECT table_id, table_uuid, schema_id, table_name, path, path_is_relative FROM ducklake_table WHERE"
@@ -187,7 +190,23 @@ impl Loader<'_> {
             })?;
             let columns = assemble(columns.remove(&id).unwrap_or_default());
             let files = files.remove(&id).unwrap_or_default();
-            let (row_count, bytes) = totals(&files);
+            let deletes = files.iter().filter_map(|file| {
+                let key = (id, file.id);
+                let (delete_file, recorded) = (delete_files.remove(&key), recorded.remove(&key));
+                let rows_to_come = file.partial_max.is_some_and(|newest| newest > self.at);
+                let later = delete_file
+                    .as_ref()
+                    .is_some_and(|file| file.partial_max > Some(self.at));
+                let as_of = (rows_to_come || later).then_some(self.at);
+                (delete_file.is_some() || recorded.is_some() || rows_to_come).then(|| {
+                    let recorded = recorded.unwrap_or_default();
+                    (
+                        file.id,
+                        Deletes::new(delete_file, recorded, as_of, rows_to_come),
+                    )
+                })
+            });
+            let deletes = Arc::new(deletes.collect());
             let (arrow_schema, scan_schema) = Table::schemas_of(&columns);
             let other = columns.iter().flat_map(Column::walk).find_map(|column| {
                 match &column.column_type {
@@ -195,7 +214,7 @@ impl Loader<'_> {
                     _ => None,
                 }
             });
-            snapshot.put_table(Table {
+            let table = Table {
                 id,
                 uuid: row.get(1)?,
                 schema_id,
@@ -208,11 +227,13 @@ impl Loader<'_> {
                 scan_schema,
                 columns,
                 files: Arc::new(files),
-                rows: row_count,
-                bytes,
+                deletes,
+                rows: 0,
+                bytes: 0,
                 tags: tags.remove(&id.0).unwrap_or_default(),
                 unreadable: unreadable.remove(&id).or(other),
-            })?;
+            };
+            snapshot.put_table(table.counted())?;
         }
         Ok(())
     }
@@ -289,7 +310,7 @@ impl Loader<'_> {
         let mut statistics = self.file_columns(first_new)?;
         let mut files: HashMap<TableId, Vec<Arc<DataFile>>> = HashMap::new();
         let mut statement = self.sql.prepare_cached(live!(
-            "SELECT f.data_file_id, table_id, path, path_is_relative, record_count, file_size_bytes, footer_size, row_id_start, checksum FROM ducklake_data_file f LEFT JOIN tributary_data_file t ON t.data_file_id = f.data_file_id WHERE",
+            "SELECT f.data_file_id, table_id, path, path_is_relative, record_count, file_size_bytes, footer_size, row_id_start, checksum, partial_max FROM ducklake_data_file f LEFT JOIN tributary_data_file t ON t.data_file_id = f.data_file_id WHERE",
             "ORDER BY f.data_file_id"
         ))?;
         let mut rows = statement.query(params![self.at])?;
@@ -311,11 +332,74 @@ impl Loader<'_> {
                 footer_bytes: self.count(row.get::<_, Option<i64>>(6)?.unwrap_or(0))?,
                 row_id_start: row.get(7)?,
                 checksum: row.get(8)?,
+                partial_max: row.get(9)?,
                 columns,
                 engine: OnceLock::new(),
             }));
         }
         Ok(files)
+    }
+
+    /// The delete files of all tables, by table and data file.
+    fn delete_files(&self) -> Result<HashMap<(TableId, FileId), Arc<DeleteFile>>> {
+        let known: HashMap<i64, &Arc<DeleteFile>> = self
+            .known
+            .into_iter()
+            .flat_map(Snapshot::tables)
+            .flat_map(|table| table.deletes.values())
+            .filter_map(|deletes| deletes.file.as_ref())
+            .map(|file| (file.id.0, file))
+            .collect();
+        let mut files = HashMap::new();
+        let mut statement = self.sql.prepare_cached(live!(
+            "SELECT delete_file_id, table_id, d.data_file_id, path, path_is_relative, delete_count, file_size_bytes, footer_size, partial_max, checksum FROM ducklake_delete_file d LEFT JOIN tributary_data_file t ON t.data_file_id = d.delete_file_id WHERE format = 'parquet' AND"
+        ))?;
+        let mut rows = statement.query(params![self.at])?;
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            let file = match known.get(&id) {
+                Some(file) => Arc::clone(file),
+                None => Arc::new(DeleteFile {
+                    id: FileId(id),
+                    path: row.get(3)?,
+                    path_is_relative: row.get(4)?,
+                    rows: self.count(row.get(5)?)?,
+                    bytes: self.count(row.get(6)?)?,
+                    footer_bytes: self.count(row.get::<_, Option<i64>>(7)?.unwrap_or(0))?,
+                    partial_max: row.get(8)?,
+                    checksum: row.get(9)?,
+                    content: OnceLock::new(),
+                }),
+            };
+            files.insert((TableId(row.get(1)?), FileId(row.get(2)?)), file);
+        }
+        Ok(files)
+    }
+
+    /// The deletes that are recorded in the database itself, by table and data file.
+    fn recorded_deletes(&self) -> Result<HashMap<(TableId, FileId), Positions>> {
+        let mut found: HashMap<(TableId, FileId), Positions> = HashMap::new();
+        let mut statement = self.sql.prepare_cached(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'ducklake_inlined_delete_[0-9]*'",
+        )?;
+        let names = statement.query_map([], |row| row.get::<_, String>(0))?;
+        for name in names.collect::<Result<Vec<_>, _>>()? {
+            let Some(Ok(table)) = name.rsplit('_').next().map(str::parse) else {
+                continue;
+            };
+            let query =
+                format!("SELECT file_id, row_id FROM \"{name}\" WHERE begin_snapshot <= ?1");
+            let mut statement = self.sql.prepare(&query)?;
+            let mut rows = statement.query(params![self.at])?;
+            while let Some(row) = rows.next()? {
+                let key = (TableId(table), FileId(row.get(0)?));
+                found
+                    .entry(key)
+                    .or_default()
+                    .insert(self.count(row.get(1)?)?);
+            }
+        }
+        Ok(found)
     }
 
     /// The column statistics of live files from id `first` on.
@@ -354,8 +438,8 @@ impl Loader<'_> {
             Ok(())
         };
         note(
-            live!("SELECT table_id FROM ducklake_delete_file WHERE"),
-            "delete files",
+            live!("SELECT table_id FROM ducklake_delete_file WHERE format IS NOT 'parquet' AND"),
+            "delete files other than Parquet",
         )?;
         note(
             live!("SELECT table_id FROM ducklake_data_file WHERE mapping_id IS NOT NULL AND"),
@@ -364,10 +448,6 @@ impl Loader<'_> {
         note(
             live!("SELECT table_id FROM ducklake_data_file WHERE encryption_key IS NOT NULL AND"),
             "encrypted data files",
-        )?;
-        note(
-            live!("SELECT table_id FROM ducklake_data_file WHERE partial_max IS NOT NULL AND"),
-            "files that span snapshots",
         )?;
         note(
             live!("SELECT table_id FROM ducklake_data_file WHERE file_format <> 'parquet' AND"),

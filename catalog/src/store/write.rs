@@ -6,9 +6,10 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use crate::commit::Batch;
+use crate::deletes::DeleteFile;
 use crate::error::{Error, Result};
 use crate::ingest::IngestedFile;
-use crate::model::{Column, ColumnId, DataFile, Table, TableId};
+use crate::model::{Column, ColumnId, DataFile, FileId, Table, TableId};
 use crate::snapshot::Snapshot;
 use crate::spec::stats::Bound;
 use crate::spec::types::ColumnType;
@@ -113,6 +114,9 @@ pub fn write(sql: &Connection, head: &Snapshot, batch: &Batch) -> Result<()> {
             params![at, batch.after.schema_version, table.0],
         )?;
     }
+    for (table, data_file, file) in &batch.new_delete_files {
+        insert_delete_file(sql, at, *table, *data_file, file)?;
+    }
     for (table, files) in &batch.new_files {
         for file in files {
             insert_file(sql, at, table, file)?;
@@ -176,6 +180,12 @@ fn end_rows(sql: &Connection, batch: &Batch, at: i64) -> Result<()> {
     }
     for id in &batch.ended_tags {
         end("ducklake_tag", "object_id", *id)?;
+    }
+    for id in &batch.ended_files {
+        end("ducklake_data_file", "data_file_id", id.0)?;
+    }
+    for id in &batch.ended_delete_files {
+        end("ducklake_delete_file", "delete_file_id", id.0)?;
     }
     for (table, column) in &batch.ended_columns {
         for catalog in ["ducklake_column", "tributary_column"] {
@@ -253,14 +263,7 @@ fn insert_file(sql: &Connection, at: i64, table: &Table, file: &DataFile) -> Res
             file.row_id_start
         ],
     )?;
-    if let Some(checksum) = &file.checksum {
-        run(
-            sql,
-            // An outside writer may have given the id away and taken it back; its row is stale then.
-            "INSERT OR REPLACE INTO tributary_data_file VALUES (?1, ?2)",
-            params![file.id.0, checksum],
-        )?;
-    }
+    insert_checksum(sql, file.id, file.checksum.as_deref())?;
     for column in &file.columns {
         run(
             sql,
@@ -279,6 +282,44 @@ fn insert_file(sql: &Connection, at: i64, table: &Table, file: &DataFile) -> Res
         )?;
     }
     Ok(())
+}
+
+/// Delete files take their ids from the same sequence as data files.
+fn insert_checksum(sql: &Connection, id: FileId, checksum: Option<&str>) -> Result<()> {
+    let Some(checksum) = checksum else {
+        return Ok(());
+    };
+    run(
+        sql,
+        // An outside writer may have given the id away and taken it back; its row is stale then.
+        "INSERT OR REPLACE INTO tributary_data_file VALUES (?1, ?2)",
+        params![id.0, checksum],
+    )
+}
+
+fn insert_delete_file(
+    sql: &Connection,
+    at: i64,
+    table: TableId,
+    data_file: FileId,
+    file: &DeleteFile,
+) -> Result<()> {
+    run(
+        sql,
+        "INSERT INTO ducklake_delete_file VALUES (?1, ?2, ?3, NULL, ?4, ?5, ?6, 'parquet', ?7, ?8, ?9, NULL, NULL)",
+        params![
+            file.id.0,
+            table.0,
+            at,
+            data_file.0,
+            file.path,
+            file.path_is_relative,
+            signed(file.rows)?,
+            signed(file.bytes)?,
+            signed(file.footer_bytes)?
+        ],
+    )?;
+    insert_checksum(sql, file.id, file.checksum.as_deref())
 }
 
 fn insert_ingested(
