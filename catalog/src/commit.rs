@@ -3,18 +3,31 @@
 //! The rows come from comparing the snapshots before and after for every object that was touched, so a chain of renames inside one transaction
 //! leaves one row, as with the official extension. Nothing here does I/O.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+mod deletes;
+mod ids;
+mod inlined;
+mod made;
+
+pub use deletes::discard;
+pub use inlined::InlinedRows;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use self::deletes::DeletesOfCommit;
+use self::ids::{Ids, Touched, number};
+use self::inlined::InlinedOfCommit;
+use self::made::changes_made;
 use crate::change::Change;
 use crate::conflict;
-use crate::deletes::{DeleteFile, Deletes, Positions};
-use crate::error::{Error, Result};
-use crate::files::{Disk, delete};
+use crate::deletes::{DeleteFile, Positions};
+use crate::error::Result;
+use crate::files::Disk;
 use crate::ingest::IngestedFile;
+use crate::inline::{Chunk, NewRows};
 use crate::model::{
     Column, ColumnId, DataFile, FileId, LOCAL, Schema, SchemaId, SnapshotId, Table, TableId, View,
     ViewId,
@@ -44,6 +57,8 @@ pub struct Batch {
     pub new_columns: Vec<(TableId, Column, Option<ColumnId>)>,
     /// Column rows to end.
     pub ended_columns: Vec<(TableId, ColumnId)>,
+    /// Columns whose comments end with them.
+    pub dropped_columns: Vec<(TableId, ColumnId)>,
     /// View rows to insert.
     pub new_views: Vec<Arc<View>>,
     /// View rows to end.
@@ -62,6 +77,12 @@ pub struct Batch {
     pub new_delete_files: Vec<(TableId, FileId, Arc<DeleteFile>)>,
     /// Delete files to end.
     pub ended_delete_files: Vec<FileId>,
+    /// Rows to insert into and end in the tables of inlined rows.
+    pub inlined: Vec<InlinedRows>,
+    /// The row id that the next row of a table gets after this commit.
+    pub row_ids: BTreeMap<TableId, i64>,
+    /// Deletes to record in the database: the table, the data file, the positions.
+    pub recorded_deletes: Vec<(TableId, FileId, Positions)>,
     /// Files that were written while the rows were worked out.
     pub written: Vec<PathBuf>,
     /// Tables whose columns or name are of this schema version.
@@ -93,6 +114,7 @@ pub fn plan(
         known: HashMap::new(),
     };
     let mut row_ids: BTreeMap<TableId, i64> = BTreeMap::new();
+    let mut inlined: BTreeMap<TableId, InlinedOfCommit> = BTreeMap::new();
     let mut touched = Touched::default();
     let mut added: BTreeMap<TableId, Vec<Arc<DataFile>>> = BTreeMap::new();
     let mut replayed = Vec::with_capacity(pending.changes.len());
@@ -107,6 +129,33 @@ pub fn plan(
                 row_ids.insert(id, row_id);
                 added.entry(id).or_default().extend(files.iter().cloned());
                 Change::AddFiles(id, files)
+            }
+            Change::Inline(id, rows) => {
+                let mut row_id = match row_ids.get(&id) {
+                    Some(row_id) => *row_id,
+                    None => next_row_id(id)?,
+                };
+                let number = |id: &i64| {
+                    if *id < LOCAL {
+                        return *id;
+                    }
+                    row_id += 1;
+                    row_id - 1
+                };
+                let chunk = Chunk {
+                    row_ids: rows.chunk.row_ids.values().iter().map(number).collect(),
+                    born: std::iter::repeat_n(after.id.0, rows.cells.len()).collect(),
+                    ..rows.chunk.clone()
+                };
+                row_ids.insert(id, row_id);
+                let cells = Arc::clone(&rows.cells);
+                let rows = Arc::new(NewRows { chunk, cells });
+                inlined.entry(id).or_default().insert(&rows);
+                Change::Inline(id, rows)
+            }
+            Change::DeleteInlined(id, rows) => {
+                inlined.entry(id).or_default().delete(&rows);
+                Change::DeleteInlined(id, rows)
             }
             other => other,
         };
@@ -132,11 +181,14 @@ pub fn plan(
                 Ok((key, prepared.file))
             })
             .collect::<Result<_>>()?,
+        inline_rows_max: pending.inline_rows_max,
         new_files: Vec::new(),
+        in_database: Vec::new(),
         written: Vec::new(),
     };
     let recorded = deletes.record(&replayed, &mut after);
     let (new_delete_files, written) = (deletes.new_files, deletes.written);
+    let recorded_deletes = deletes.in_database;
     if let Err(error) = recorded {
         discard(written);
         return Err(error);
@@ -151,7 +203,10 @@ pub fn plan(
                 .map_or(true, |(id, _)| after.table_by_id(*id).is_some())
         })
         .collect::<Result<_>>()?;
-    let changes = changes_made(&replayed, head, &after);
+    let in_database = recorded_deletes
+        .iter()
+        .map(|(table, file, _)| (*table, *file));
+    let changes = changes_made(&replayed, head, &after, &in_database.collect());
     let mut batch = Batch {
         changes,
         new_schemas: Vec::new(),
@@ -161,6 +216,7 @@ pub fn plan(
         dropped_tables: Vec::new(),
         new_columns: Vec::new(),
         ended_columns: Vec::new(),
+        dropped_columns: Vec::new(),
         new_views: Vec::new(),
         ended_views: Vec::new(),
         tags: Vec::new(),
@@ -169,6 +225,9 @@ pub fn plan(
         new_files: Vec::new(),
         ended_files: Vec::new(),
         new_delete_files,
+        inlined: Vec::new(),
+        row_ids,
+        recorded_deletes,
         ended_delete_files: Vec::new(),
         written,
         schema_versions: Vec::new(),
@@ -190,6 +249,25 @@ pub fn plan(
     }
     for id in touched.views {
         batch.diff_view(head, id);
+    }
+    for id in &batch.schema_versions {
+        let schema_version = batch.after.schema_version;
+        if let Some(table) = batch.after.table_by_id(*id) {
+            let table = Table::clone(table);
+            batch.after.put_table(Table {
+                schema_version,
+                ..table
+            })?;
+        }
+    }
+    for (id, rows) in inlined {
+        if let Some(table) = batch.after.table_by_id(id) {
+            let table = table.with_inlined(table.inlined.settled());
+            batch.after.put_table(table)?;
+        }
+        if let Some(table) = batch.after.table_by_id(id) {
+            batch.inlined.push(rows.finish(table)?);
+        }
     }
     Ok(batch)
 }
@@ -269,11 +347,15 @@ impl Batch {
     }
 
     fn diff_columns(&mut self, old: Option<&Table>, new: &Table) -> bool {
+        if old.is_some_and(|old| old.columns == new.columns) {
+            return false;
+        }
         let before = old.map(|old| flatten(&old.columns)).unwrap_or_default();
         let now = flatten(&new.columns);
         let mut changed = false;
         for id in before.keys().filter(|id| !now.contains_key(id)) {
             self.ended_columns.push((new.id, *id));
+            self.dropped_columns.push((new.id, *id));
             changed = true;
         }
         for (id, (column, parent)) in &now {
@@ -359,277 +441,4 @@ fn flatten(columns: &[Column]) -> BTreeMap<ColumnId, (&Column, Option<ColumnId>)
         }
     }
     flat
-}
-
-/// Gives files their ids and the row ids of their first rows; returns the next row id too.
-fn number(
-    files: Vec<Arc<DataFile>>,
-    next_file_id: &mut i64,
-    mut row_id: i64,
-    ids: &mut Ids,
-) -> Result<(Vec<Arc<DataFile>>, i64)> {
-    let mut numbered = Vec::with_capacity(files.len());
-    for file in files {
-        numbered.push(Arc::new(file.with_ids(FileId(*next_file_id), Some(row_id))));
-        ids.known.insert(file.id.0, *next_file_id);
-        *next_file_id += 1;
-        row_id = i64::try_from(file.rows)
-            .ok()
-            .and_then(|rows| row_id.checked_add(rows))
-            .ok_or_else(|| Error::Internal("row ids are used up".to_owned()))?;
-    }
-    Ok((numbered, row_id))
-}
-
-/// Works out how the deleted rows of a commit are recorded.
-struct DeletesOfCommit<'a> {
-    head: &'a Snapshot,
-    disk: &'a Disk,
-    /// Delete files that were written before, on the base of the transaction.
-    prepared: BTreeMap<(TableId, FileId), Arc<DeleteFile>>,
-    new_files: Vec<(TableId, FileId, Arc<DeleteFile>)>,
-    written: Vec<PathBuf>,
-}
-
-impl DeletesOfCommit<'_> {
-    fn record(&mut self, changes: &[Change], after: &mut Snapshot) -> Result<()> {
-        let touched: BTreeSet<(TableId, FileId)> = changes
-            .iter()
-            .filter_map(|change| match change {
-                Change::DeleteRows(table, file, _) => Some((*table, *file)),
-                _ => None,
-            })
-            .collect();
-        for (id, file) in touched {
-            let Some(table) = after.table_by_id(id).cloned() else {
-                continue;
-            };
-            if let (Some(file), Some(deletes)) = (table.file(file), table.deletes.get(&file)) {
-                let table = self.record_one(&table, file, deletes, &mut after.next_file_id)?;
-                after.put_table(table)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn record_one(
-        &mut self,
-        table: &Table,
-        data_file: &Arc<DataFile>,
-        deletes: &Deletes,
-        next_file_id: &mut i64,
-    ) -> Result<Table> {
-        let directory = self.disk.directory(table);
-        let place = self.disk.place(&directory);
-        let all = deletes.load(data_file, &place)?;
-        if all.len() >= data_file.rows {
-            return Ok(table.without_files(&BTreeSet::from([data_file.id])));
-        }
-        // What the database records already stays there.
-        let recorded = self
-            .head
-            .table_by_id(table.id)
-            .and_then(|table| table.deletes.get(&data_file.id))
-            .map(|deletes| Positions::clone(&deletes.recorded))
-            .unwrap_or_default();
-        let positions = &*all - &recorded;
-        let file = match self.prepared.get(&(table.id, data_file.id)) {
-            // It holds no other positions than these, so it holds all of them if it holds as many.
-            Some(prepared) if prepared.rows == positions.len() => Arc::clone(prepared),
-            _ => {
-                let path = place.path(&data_file.path, data_file.path_is_relative);
-                let (written, file) =
-                    delete::write(self.disk, Path::new(&directory.1), &path, &positions)?;
-                self.written.push(written);
-                Arc::new(file)
-            }
-        };
-        let file = Arc::new(file.with_id(FileId(*next_file_id)));
-        *next_file_id += 1;
-        self.new_files
-            .push((table.id, data_file.id, Arc::clone(&file)));
-        Ok(table.with_deletes(data_file.id, deletes.recorded_in(file, recorded)))
-    }
-}
-
-/// Deletes files that no row names.
-pub fn discard(written: Vec<PathBuf>) {
-    for path in written {
-        // One that stays is found by clean-up.
-        let _ = std::fs::remove_file(path);
-    }
-}
-
-/// Objects that changes name.
-#[derive(Default)]
-struct Touched {
-    schemas: BTreeSet<SchemaId>,
-    tables: BTreeSet<TableId>,
-    views: BTreeSet<ViewId>,
-}
-
-impl Touched {
-    fn note(&mut self, change: &Change) {
-        match change {
-            Change::CreateSchema(Schema { id, .. })
-            | Change::DropSchema(id)
-            | Change::SetSchemaComment(id, _) => {
-                self.schemas.insert(*id);
-            }
-            Change::CreateTable(Table { id, .. })
-            | Change::DropTable(id)
-            | Change::RenameTable(id, _)
-            | Change::AddFiles(id, _)
-            | Change::DeleteRows(id, ..)
-            | Change::DropFiles(id, _)
-            | Change::SetTableTag(id, ..)
-            | Change::SetColumnComment(id, ..) => {
-                self.tables.insert(*id);
-            }
-            Change::CreateView(View { id, .. })
-            | Change::DropView(id)
-            | Change::RenameView(id, _)
-            | Change::SetViewTag(id, ..) => {
-                self.views.insert(*id);
-            }
-        }
-    }
-}
-
-/// Gives objects that the transaction made their ids.
-struct Ids {
-    next: i64,
-    known: HashMap<i64, i64>,
-}
-
-impl Ids {
-    fn make(&mut self, local: i64) -> i64 {
-        let id = self.next;
-        self.next += 1;
-        self.known.insert(local, id);
-        id
-    }
-
-    fn map(&self, id: i64) -> Result<i64> {
-        if id < LOCAL {
-            return Ok(id);
-        }
-        self.known.get(&id).copied().ok_or_else(|| {
-            Error::Internal("a pending change names an object before it is made".to_owned())
-        })
-    }
-
-    fn apply(&mut self, change: Change) -> Result<Change> {
-        Ok(match change {
-            Change::CreateSchema(schema) => {
-                let id = SchemaId(self.make(schema.id.0));
-                Change::CreateSchema(Schema { id, ..schema })
-            }
-            Change::CreateTable(table) => {
-                let schema_id = SchemaId(self.map(table.schema_id.0)?);
-                Change::CreateTable(Table {
-                    id: TableId(self.make(table.id.0)),
-                    schema_id,
-                    ..table
-                })
-            }
-            Change::CreateView(view) => {
-                let schema_id = SchemaId(self.map(view.schema_id.0)?);
-                Change::CreateView(View {
-                    id: ViewId(self.make(view.id.0)),
-                    schema_id,
-                    ..view
-                })
-            }
-            Change::DropSchema(id) => Change::DropSchema(SchemaId(self.map(id.0)?)),
-            Change::SetSchemaComment(id, comment) => {
-                Change::SetSchemaComment(SchemaId(self.map(id.0)?), comment)
-            }
-            Change::DropTable(id) => Change::DropTable(TableId(self.map(id.0)?)),
-            Change::RenameTable(id, name) => Change::RenameTable(TableId(self.map(id.0)?), name),
-            Change::AddFiles(id, files) => Change::AddFiles(TableId(self.map(id.0)?), files),
-            Change::DeleteRows(id, file, positions) => {
-                let file = FileId(self.map(file.0)?);
-                Change::DeleteRows(TableId(self.map(id.0)?), file, positions)
-            }
-            Change::DropFiles(id, files) => {
-                let files = files.into_iter().map(|file| Ok(FileId(self.map(file.0)?)));
-                Change::DropFiles(TableId(self.map(id.0)?), files.collect::<Result<_>>()?)
-            }
-            Change::SetTableTag(id, key, value) => {
-                Change::SetTableTag(TableId(self.map(id.0)?), key, value)
-            }
-            Change::SetColumnComment(id, column, comment) => {
-                Change::SetColumnComment(TableId(self.map(id.0)?), column, comment)
-            }
-            Change::DropView(id) => Change::DropView(ViewId(self.map(id.0)?)),
-            Change::RenameView(id, name) => Change::RenameView(ViewId(self.map(id.0)?), name),
-            Change::SetViewTag(id, key, value) => {
-                Change::SetViewTag(ViewId(self.map(id.0)?), key, value)
-            }
-        })
-    }
-}
-
-/// The change list, in the order of the official extension: what was dropped, created, inserted, altered.
-fn changes_made(changes: &[Change], head: &Snapshot, after: &Snapshot) -> Vec<ChangeMade> {
-    let mut made: Vec<ChangeMade> = Vec::new();
-    for change in changes {
-        let entry = match change {
-            Change::DropSchema(id) => head
-                .schema_by_id(*id)
-                .map(|_| ChangeMade::DroppedSchema(id.0)),
-            Change::DropTable(id) => head
-                .table_by_id(*id)
-                .map(|_| ChangeMade::DroppedTable(id.0)),
-            Change::DropView(id) => head.view_by_id(*id).map(|_| ChangeMade::DroppedView(id.0)),
-            Change::CreateSchema(schema) => after
-                .schema_by_id(schema.id)
-                .map(|_| ChangeMade::CreatedSchema(schema.name.clone())),
-            Change::CreateTable(table) => after
-                .table_by_id(table.id)
-                .map(|_| ChangeMade::CreatedTable(table.schema.clone(), table.name.clone())),
-            Change::RenameTable(id, name) => after
-                .table_by_id(*id)
-                .map(|table| ChangeMade::CreatedTable(table.schema.clone(), name.clone())),
-            Change::CreateView(view) => after
-                .view_by_id(view.id)
-                .map(|_| ChangeMade::CreatedView(view.schema.clone(), view.name.clone())),
-            Change::RenameView(id, name) => after
-                .view_by_id(*id)
-                .map(|view| ChangeMade::CreatedView(view.schema.clone(), name.clone())),
-            Change::AddFiles(id, files) => after
-                .table_by_id(*id)
-                .filter(|table| files.iter().any(|file| table.file(file.id).is_some()))
-                .map(|_| ChangeMade::InsertedIntoTable(id.0)),
-            // What the transaction has inserted itself is not deleted from the table.
-            Change::DeleteRows(id, file, _) => (after.table_by_id(*id).is_some()
-                && head
-                    .table_by_id(*id)
-                    .is_some_and(|table| table.file(*file).is_some()))
-            .then_some(ChangeMade::DeletedFromTable(id.0)),
-            Change::DropFiles(id, files) => (after.table_by_id(*id).is_some()
-                && head
-                    .table_by_id(*id)
-                    .is_some_and(|table| files.iter().any(|file| table.file(*file).is_some())))
-            .then_some(ChangeMade::DeletedFromTable(id.0)),
-            Change::SetTableTag(id, ..) | Change::SetColumnComment(id, ..) => {
-                (head.table_by_id(*id).is_some() && after.table_by_id(*id).is_some())
-                    .then_some(ChangeMade::AlteredTable(id.0))
-            }
-            Change::SetViewTag(id, ..) => (head.view_by_id(*id).is_some()
-                && after.view_by_id(*id).is_some())
-            .then_some(ChangeMade::AlteredView(id.0)),
-            // The grammar has no word for it: the official extension knows no comments on schemas.
-            Change::SetSchemaComment(..) => None,
-        };
-        made.extend(
-            entry
-                .filter(|entry| !made.contains(entry))
-                .into_iter()
-                .collect::<Vec<_>>(),
-        );
-    }
-    made.sort_by_key(ChangeMade::rank);
-    made
 }

@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef
 use datafusion::common::Statistics;
 
 use crate::deletes::{Deletes, live_rows};
+use crate::inline::Inlined;
 use crate::spec::paths;
 use crate::spec::types::ColumnType;
 
@@ -171,10 +172,16 @@ pub struct Table {
     pub files: Arc<Vec<Arc<DataFile>>>,
     /// Which rows of `files` are deleted; files without any are not in it.
     pub(crate) deletes: Arc<BTreeMap<FileId, Deletes>>,
+    /// Rows that lie in the catalog database.
+    pub(crate) inlined: Arc<Inlined>,
+    /// The version of the catalog's schema at which the table was made or last altered.
+    pub(crate) schema_version: i64,
     /// Rows that are there; an upper bound where an outside writer has not counted them.
     pub rows: u64,
     /// Bytes in `files`.
     pub bytes: u64,
+    /// The id that the next column gets; those of dropped columns are not used again.
+    pub(crate) next_column_id: i64,
     /// Tags by key; `comment` is the comment.
     pub tags: BTreeMap<String, String>,
     /// Why the rows cannot be read, if an outside writer used a feature we do not have: the feature in words.
@@ -190,6 +197,32 @@ impl Table {
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Whether a column holds a NULL, as far as statistics say; none if one has to look.
+    pub fn has_nulls(&self, column: ColumnId) -> Option<bool> {
+        let declared = self
+            .columns
+            .iter()
+            .find(|candidate| candidate.id == column)?;
+        if !declared.nullable {
+            return Some(false);
+        }
+        let mut known = if self.inlined.rows() > 0 {
+            None
+        } else {
+            Some(false)
+        };
+        for file in self.files.iter() {
+            match file.column(column).map(|column| column.nulls) {
+                Some(0) => {}
+                // A file without the column holds its value from before it was added everywhere.
+                None if declared.initial_default.is_some() => {}
+                Some(_) if !self.deletes.contains_key(&file.id) => return Some(true),
+                _ => known = None,
+            }
+        }
+        known
     }
 
     /// Schema and name with a dot, for messages.
@@ -272,6 +305,15 @@ impl Table {
         .counted()
     }
 
+    /// The same table with other inlined rows.
+    pub(crate) fn with_inlined(&self, inlined: Inlined) -> Self {
+        Self {
+            inlined: Arc::new(inlined),
+            ..self.clone()
+        }
+        .counted()
+    }
+
     /// The file of that id.
     pub(crate) fn file(&self, id: FileId) -> Option<&Arc<DataFile>> {
         // Files are in the order of their ids, but for those that an outside writer has put in the place of others.
@@ -285,7 +327,7 @@ impl Table {
     pub(crate) fn counted(self) -> Self {
         let bytes = self.files.iter().map(|file| file.bytes);
         Self {
-            rows: live_rows(&self),
+            rows: live_rows(&self).saturating_add(self.inlined.rows()),
             bytes: bytes.fold(0, u64::saturating_add),
             ..self
         }
@@ -294,6 +336,9 @@ impl Table {
 
 /// The key of the tag that holds a comment.
 pub(crate) const COMMENT: &str = "comment";
+
+/// The key of the tag of a view that says what it reads.
+pub(crate) const DEPENDS_ON: &str = "tributary.depends_on";
 
 /// A column of a table, or a part of a nested one.
 #[derive(Debug, Clone, PartialEq)]
@@ -316,6 +361,9 @@ pub struct Column {
     pub type_modifier: Option<TypeModifier>,
     /// Its comment.
     pub comment: Option<String>,
+    /// Whether it was of a narrower floating point type once: bounds of that time are the shortest text of a narrow number, which read as a
+    /// wide one may lie inside the values.
+    pub(crate) widened: bool,
     /// The parts of a nested type: fields of a struct, the element of a list, key and value of a map.
     pub children: Vec<Column>,
 }

@@ -10,3 +10,4 @@ pub mod internal;
 pub mod paths;
 pub mod stats;
 pub mod types;
+pub mod values;

@@ -4,22 +4,25 @@
 //! are kept twice: applied, as the snapshot that the transaction's own statements see, and as a list, which commit replays on the newest
 //! snapshot.
 
+mod alter;
+mod depend;
+mod rows;
+mod savepoint;
+
 use std::collections::{BTreeSet, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::change::Change;
-use crate::deletes::{DeleteFile, Positions, RowSet};
+use crate::deletes::DeleteFile;
 use crate::error::{Error, Result};
-use crate::files::write::{TableWriter, WriterTarget};
-use crate::files::{self, Disk};
 use crate::ingest::IngestedFile;
 use crate::model::{
-    COMMENT, ColumnDef, DataFile, FileId, LOCAL, Relation, Schema, SchemaId, SnapshotId, Table,
-    TableId, View, ViewId,
+    COMMENT, ColumnDef, FileId, LOCAL, Relation, Schema, SchemaId, SnapshotId, Table, TableId,
+    View, ViewId,
 };
 use crate::snapshot::Snapshot;
 use crate::spec::{internal, paths, types};
@@ -41,12 +44,13 @@ struct Inner {
 }
 
 #[derive(Debug)]
-struct State {
+pub(crate) struct State {
     overlay: Arc<Snapshot>,
     changes: Vec<Change>,
     ingested: Vec<(TableId, IngestedFile)>,
     /// Files written for the changes, by the table they are for.
     written: Vec<(TableId, PathBuf)>,
+    savepoints: Vec<savepoint::Savepoint>,
     next_local: i64,
     open: bool,
 }
@@ -82,6 +86,7 @@ impl Transaction {
             changes: Vec::new(),
             ingested: Vec::new(),
             written: Vec::new(),
+            savepoints: Vec::new(),
             next_local: LOCAL,
             open: true,
         };
@@ -200,6 +205,9 @@ impl Transaction {
                 columns,
                 files: Arc::default(),
                 deletes: Arc::default(),
+                inlined: Arc::default(),
+                schema_version: 0,
+                next_column_id: next_id,
                 rows: 0,
                 bytes: 0,
                 tags: Default::default(),
@@ -285,8 +293,12 @@ impl Transaction {
                 });
             }
             let change = match relation {
-                Relation::Table(table) => Change::RenameTable(table.id, new_name.to_owned()),
-                Relation::View(view) => Change::RenameView(view.id, new_name.to_owned()),
+                Relation::Table(table) => {
+                    Change::RenameTable(table.id, table.schema_id, new_name.to_owned())
+                }
+                Relation::View(view) => {
+                    Change::RenameView(view.id, view.schema_id, new_name.to_owned())
+                }
             };
             state.push(change)
         })
@@ -336,98 +348,6 @@ impl Transaction {
                 Relation::View(view) => Change::SetViewTag(view.id, key, value),
             };
             state.push(change)
-        })
-    }
-
-    /// A streaming writer that appends to a table. Several may run at once, on one table too.
-    ///
-    /// # Errors
-    /// [`Error::TransactionEnded`]; the table is not there any more, or an outside writer used a feature we cannot keep up.
-    pub fn writer(&self, table: TableId) -> Result<TableWriter> {
-        let target = {
-            let state = self.open()?;
-            let table = state.overlay.expect_table(table)?;
-            check_readable(table)?;
-            WriterTarget::new(self.inner.warehouse.clone(), Arc::clone(table))
-        };
-        Ok(TableWriter::new(self.clone(), target))
-    }
-
-    /// Deletes rows of a table, given by file and position as a scan [with row identity](crate::TableScan::with_row_identity) of this
-    /// transaction's snapshot has them; returns how many were there to be deleted.
-    ///
-    /// An update is a delete of the old rows and a [`write_updated`](TableWriter::write_updated) of the new ones. The positions are kept in
-    /// memory, compressed, until commit writes them.
-    ///
-    /// # Errors
-    /// [`Error::TransactionEnded`]; the table or a file is not there any more, or an outside writer used a feature we cannot keep up.
-    pub async fn delete_rows(&self, table: TableId, rows: RowSet) -> Result<u64> {
-        self.load_deletes(table, &rows).await?;
-        let warehouse = &self.inner.warehouse;
-        self.change(|state| {
-            let current = Arc::clone(state.overlay.expect_table(table)?);
-            check_readable(&current)?;
-            let mut deleted = 0;
-            for (id, mut positions) in rows.into_files() {
-                let file = current.file(id).ok_or_else(|| {
-                    Error::Internal(format!("a deleted row names file {id}, which is not there"))
-                })?;
-                if positions.max().is_some_and(|last| last >= file.rows) {
-                    return Err(Error::Internal(format!(
-                        "a deleted row is beyond the end of file {id}"
-                    )));
-                }
-                if let Some(deletes) = current.deletes.get(&id) {
-                    let directory = warehouse.disk().directory(&current);
-                    positions -= &*deletes.load(file, &warehouse.disk().place(&directory))?;
-                }
-                if !positions.is_empty() {
-                    deleted += positions.len();
-                    state.push(Change::DeleteRows(table, id, Arc::new(positions)))?;
-                }
-            }
-            Ok(deleted)
-        })
-    }
-
-    /// Reads the delete files of the files that `rows` are in, off the async threads.
-    async fn load_deletes(&self, table: TableId, rows: &RowSet) -> Result<()> {
-        let snapshot = self.snapshot();
-        let Some(table) = snapshot.table_by_id(table).cloned() else {
-            return Ok(());
-        };
-        let files = rows.files().filter_map(|id| {
-            let deletes = table.deletes.get(&id)?;
-            deletes.known().is_none().then_some(id)
-        });
-        let files = files.collect::<Vec<_>>();
-        if files.is_empty() {
-            return Ok(());
-        }
-        let disk = Arc::clone(self.inner.warehouse.disk());
-        in_background(move || {
-            let directory = disk.directory(&table);
-            for id in files {
-                if let (Some(file), Some(deletes)) = (table.file(id), table.deletes.get(&id)) {
-                    deletes.load(file, &disk.place(&directory))?;
-                }
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    /// Takes all rows out of a table; returns how many there were.
-    ///
-    /// # Errors
-    /// [`Error::UndefinedSchema`], [`Error::UndefinedRelation`]; [`Error::WrongRelationKind`] for a view.
-    pub fn truncate(&self, schema: &str, name: &str) -> Result<u64> {
-        self.change(|state| {
-            let table = state.overlay.require_table(schema, name)?;
-            let (id, rows) = (table.id, table.rows);
-            let files = table.files.iter().map(|file| file.id).collect();
-            state.push(Change::DropFiles(id, files))?;
-            Ok(rows)
         })
     }
 
@@ -497,6 +417,11 @@ impl Transaction {
         if changes.is_empty() && ingested.is_empty() {
             return Ok(self.inner.base.id);
         }
+        let inlined = changes.iter().filter_map(|change| match change {
+            Change::Inline(id, _) => Some(*id),
+            _ => None,
+        });
+        let inlined = inlined.collect::<BTreeSet<_>>();
         let outcome = match self.write_deletes(&changes).await {
             Ok(delete_files) => {
                 let pending = Pending {
@@ -504,6 +429,7 @@ impl Transaction {
                     changes,
                     ingested,
                     delete_files,
+                    inline_rows_max: self.inner.warehouse.inline_rows_max(),
                 };
                 self.inner.warehouse.store().commit(pending).await
             }
@@ -525,44 +451,15 @@ impl Transaction {
         }
         drop(state);
         delete(written);
-        outcome.map(|snapshot| snapshot.id)
-    }
-
-    /// Writes the delete files that the changes need if nobody else commits meanwhile.
-    async fn write_deletes(&self, changes: &[Change]) -> Result<Vec<PreparedDeletes>> {
-        let mut touched = BTreeSet::new();
-        for change in changes {
-            if let Change::DeleteRows(table, file, _) = change {
-                touched.insert((*table, *file));
+        let snapshot = outcome?;
+        for table in inlined {
+            if let Some(table) = snapshot.table_by_id(table) {
+                self.inner
+                    .warehouse
+                    .flush_if_due(table.id, table.inlined.rows());
             }
         }
-        if touched.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (overlay, base) = (self.snapshot(), Arc::clone(&self.inner.base));
-        let disk = Arc::clone(self.inner.warehouse.disk());
-        let (prepared, written) = in_background(move || {
-            let mut prepared = Vec::new();
-            let mut written = Vec::new();
-            let outcome = touched.into_iter().try_for_each(|(table, file)| {
-                let Some(one) = prepare_deletes(&disk, &base, &overlay, table, file)? else {
-                    return Ok(());
-                };
-                written.push((table, one.0));
-                prepared.push(one.1);
-                Ok(())
-            });
-            match outcome {
-                Ok(()) => Ok((prepared, written)),
-                Err(error) => {
-                    delete(written);
-                    Err(error)
-                }
-            }
-        })
-        .await?;
-        self.inner.state.lock().written.extend(written);
-        Ok(prepared)
+        Ok(snapshot.id)
     }
 
     /// Forgets the changes, deletes the files written for them and ends the transaction. Ending twice does nothing.
@@ -572,32 +469,6 @@ impl Transaction {
             // A failure to run the deletion leaves files that no row names, which clean-up finds.
             let _ = tokio::task::spawn_blocking(move || delete(written)).await;
         }
-    }
-
-    /// Adds files that a writer has made durable.
-    pub(crate) fn add_files(
-        &self,
-        table: TableId,
-        files: Vec<DataFile>,
-        written: Vec<PathBuf>,
-    ) -> Result<()> {
-        let written: Vec<_> = written.into_iter().map(|path| (table, path)).collect();
-        let outcome = self.change(|state| {
-            if !files.is_empty() {
-                let files = files.into_iter().map(|file| {
-                    let id = FileId(state.local_id());
-                    Arc::new(DataFile { id, ..file })
-                });
-                let files = files.collect();
-                state.push(Change::AddFiles(table, files))?;
-            }
-            state.written.extend(written.iter().cloned());
-            Ok(())
-        });
-        if outcome.is_err() {
-            delete(written);
-        }
-        outcome
     }
 
     fn open(&self) -> Result<parking_lot::MutexGuard<'_, State>> {
@@ -610,7 +481,7 @@ impl Transaction {
     }
 
     /// Runs `body` on the state; if it fails, the state is as before.
-    fn change<R>(&self, body: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
+    pub(crate) fn change<R>(&self, body: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
         let mut state = self.open()?;
         let overlay = Arc::clone(&state.overlay);
         let changes = state.changes.len();
@@ -630,7 +501,7 @@ impl State {
         id
     }
 
-    fn push(&mut self, change: Change) -> Result<()> {
+    pub(crate) fn push(&mut self, change: Change) -> Result<()> {
         change.apply(Arc::make_mut(&mut self.overlay))?;
         self.changes.push(change);
         Ok(())
@@ -642,6 +513,7 @@ impl State {
             self.overlay = Arc::clone(base);
         }
         self.changes.clear();
+        self.savepoints.clear();
         self.ingested.clear();
         std::mem::take(&mut self.written)
     }
@@ -664,6 +536,7 @@ pub(crate) struct Pending {
     pub changes: Vec<Change>,
     pub ingested: Vec<(TableId, IngestedFile)>,
     pub delete_files: Vec<PreparedDeletes>,
+    pub inline_rows_max: u64,
 }
 
 /// A delete file written for the base of the transaction, to be used if the head has no other deletes in the data file.
@@ -672,42 +545,6 @@ pub(crate) struct PreparedDeletes {
     pub table: TableId,
     pub data_file: FileId,
     pub file: Arc<DeleteFile>,
-}
-
-fn prepare_deletes(
-    disk: &Disk,
-    base: &Snapshot,
-    overlay: &Snapshot,
-    table: TableId,
-    file: FileId,
-) -> Result<Option<(PathBuf, PreparedDeletes)>> {
-    let Some(current) = overlay.table_by_id(table) else {
-        return Ok(None);
-    };
-    let (Some(data_file), Some(deletes)) = (current.file(file), current.deletes.get(&file)) else {
-        return Ok(None);
-    };
-    let directory = disk.directory(current);
-    let place = disk.place(&directory);
-    let all = deletes.load(data_file, &place)?;
-    if all.len() >= data_file.rows {
-        return Ok(None);
-    }
-    let recorded = base
-        .table_by_id(table)
-        .and_then(|table| table.deletes.get(&file))
-        .map(|deletes| Positions::clone(&deletes.recorded))
-        .unwrap_or_default();
-    let path = place.path(&data_file.path, data_file.path_is_relative);
-    let positions = &*all - &recorded;
-    let (written, delete_file) =
-        files::delete::write(disk, Path::new(&directory.1), &path, &positions)?;
-    let prepared = PreparedDeletes {
-        table,
-        data_file: file,
-        file: Arc::new(delete_file),
-    };
-    Ok(Some((written, prepared)))
 }
 
 /// The names of the files that `snapshot` has in the tables that `written` are for. Names are unique, so the ids that tables made by the

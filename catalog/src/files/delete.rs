@@ -15,6 +15,7 @@ use super::write::{CREATED_BY, Sink, create_in};
 use super::{Disk, durable};
 use crate::deletes::{DeleteFile, Positions};
 use crate::error::{Error, Result};
+use crate::fail;
 use crate::model::FileId;
 use crate::spec::internal::{
     DELETE_PATH_COLUMN, DELETE_PATH_FIELD, DELETE_POSITION_COLUMN, DELETE_POSITION_FIELD,
@@ -100,7 +101,9 @@ impl Sink {
                 .map_err(explain)?;
         }
         let sink = writer.into_inner().map_err(explain)?;
+        fail::point("a delete file is written");
         sink.sync(path)?;
+        fail::point("a delete file is synced");
         Ok(sink)
     }
 }

@@ -26,6 +26,7 @@ use crate::model::{Column, DataFile, FileId, Table};
 use crate::spec::{internal, paths};
 use crate::txn::Transaction;
 use crate::warehouse::Warehouse;
+use crate::{fail, inline};
 
 /// A file is closed and the next begun at this size.
 const FILE_BYTES_MAX: usize = 512 << 20;
@@ -55,6 +56,9 @@ pub struct TableWriter {
     /// For new rows, and for rows that keep their ids.
     new: Option<Encoder>,
     updated: Option<Encoder>,
+    /// Rows that may be few enough to lie in the catalog database.
+    held: Vec<(RecordBatch, Option<Int64Array>)>,
+    held_rows_max: u64,
     rows: u64,
 }
 
@@ -87,12 +91,27 @@ struct Written {
 
 impl TableWriter {
     pub(crate) fn new(transaction: Transaction, target: WriterTarget) -> Self {
+        let held_rows_max = if inline::can_hold(&target.table) {
+            target.warehouse.inline_rows_max()
+        } else {
+            0
+        };
         Self {
             transaction,
+            held: Vec::new(),
+            held_rows_max,
             target: Arc::new(target),
             new: None,
             updated: None,
             rows: 0,
+        }
+    }
+
+    /// The same writer, making a file however few the rows.
+    pub(crate) fn into_files(self) -> Self {
+        Self {
+            held_rows_max: 0,
+            ..self
         }
     }
 
@@ -131,7 +150,7 @@ impl TableWriter {
             return Ok(());
         }
         let batch = rows::fit(&self.target.table, batch)?;
-        self.send(batch, false).await
+        self.take(batch, None).await
     }
 
     /// Appends the new versions of updated rows, which keep their row ids; the old versions are for
@@ -149,8 +168,37 @@ impl TableWriter {
         if row_ids.null_count() == batch.num_rows() {
             return self.write(batch).await;
         }
-        let mut batch = rows::fit(&self.target.table, batch)?;
-        let mut row_ids = row_ids.clone();
+        let batch = rows::fit(&self.target.table, batch)?;
+        self.take(batch, Some(row_ids.clone())).await
+    }
+
+    /// Holds rows back while they are few.
+    async fn take(&mut self, batch: RecordBatch, row_ids: Option<Int64Array>) -> Result<()> {
+        let rows = batch.num_rows() as u64;
+        if self.new.is_none() && self.updated.is_none() && self.rows + rows <= self.held_rows_max {
+            self.held.push((batch, row_ids));
+            self.rows += rows;
+            return Ok(());
+        }
+        self.let_go().await?;
+        self.encode(batch, row_ids).await?;
+        self.rows += rows;
+        Ok(())
+    }
+
+    /// Gives what was held back to the encoders.
+    async fn let_go(&mut self) -> Result<()> {
+        self.held_rows_max = 0;
+        for (batch, row_ids) in std::mem::take(&mut self.held) {
+            self.encode(batch, row_ids).await?;
+        }
+        Ok(())
+    }
+
+    async fn encode(&mut self, mut batch: RecordBatch, row_ids: Option<Int64Array>) -> Result<()> {
+        let Some(mut row_ids) = row_ids else {
+            return self.send(batch, false).await;
+        };
         if row_ids.null_count() > 0 {
             let known = is_not_null(&row_ids)?;
             let new = filter_record_batch(&batch, &not(&known)?)?;
@@ -167,7 +215,6 @@ impl TableWriter {
     }
 
     async fn send(&mut self, batch: RecordBatch, updated: bool) -> Result<()> {
-        let rows = batch.num_rows() as u64;
         let target = &self.target;
         let encoder = if updated {
             &mut self.updated
@@ -182,15 +229,24 @@ impl TableWriter {
                 "the encoder of a data file has stopped".to_owned(),
             ));
         }
-        self.rows += rows;
         Ok(())
     }
 
-    /// Makes the rows durable and adds them to the transaction; returns how many they are. Without rows there is no file.
+    /// Makes the rows durable and adds them to the transaction; returns how many they are. Without rows there is no file, nor for few of
+    /// them: see [`Warehouse::set_inline_rows_max`].
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::TransactionEnded`].
     pub async fn finish(mut self) -> Result<u64> {
+        let held = std::mem::take(&mut self.held);
+        if !held.is_empty() {
+            let table = &self.target.table;
+            if self.transaction.inline_rows(table, &held)? {
+                return Ok(self.rows);
+            }
+            self.held = held;
+            self.let_go().await?;
+        }
         for encoder in [&self.new, &self.updated].into_iter().flatten() {
             // If the encoder has stopped, its outcome says why.
             let _ = encoder.queue.send(Message::Finish).await;
@@ -297,8 +353,11 @@ impl Files<'_> {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
+        fail::point("a file is written");
         let file = open.finish(&self.target.table)?;
+        fail::point("a file is synced");
         durable::sync_directory(&self.target.directory)?;
+        fail::point("a directory is synced");
         let path = open.path.clone();
         if let Some(text) = path.to_str() {
             self.target.warehouse.verified().trust(text.to_owned());
@@ -443,6 +502,7 @@ pub(super) fn create_in(disk: &Disk, directory: &Path, name: &str) -> Result<(Pa
         other => other,
     };
     let file = file.map_err(Error::io("create", &path))?;
+    fail::point("a file is made");
     Ok((path, file))
 }
 

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
 use datafusion::common::{Result as EngineResult, ScalarValue};
 use datafusion::datasource::table_schema::TableSchema;
@@ -17,7 +18,7 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use parquet::arrow::RowNumber;
 
 use crate::error::Error;
-use crate::model::{DataFile, Table};
+use crate::model::{DataFile, FileId, LOCAL, Table};
 use crate::spec::internal;
 
 /// The column of a scan with row identity that says which file a row is in: `bigint`, for [`RowSet`](crate::RowSet).
@@ -67,6 +68,21 @@ pub fn file_values(file: &DataFile) -> Vec<ScalarValue> {
     vec![
         ScalarValue::Int64(Some(file.id.0)),
         ScalarValue::Int64(file.row_id_start),
+    ]
+}
+
+/// The hidden columns of rows that lie in the catalog database.
+pub fn of_inlined(keys: &Int64Array, row_ids: &Int64Array) -> [ArrayRef; 3] {
+    let file = std::iter::repeat_n(FileId::INLINED.0, row_ids.len());
+    // Rows that the transaction has inserted have a name of their own, but no row id yet.
+    let known = row_ids
+        .values()
+        .iter()
+        .map(|id| (*id < LOCAL).then_some(*id));
+    [
+        Arc::new(file.collect::<Int64Array>()),
+        Arc::new(keys.clone()),
+        Arc::new(known.collect::<Int64Array>()),
     ]
 }
 

@@ -3,16 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use chrono::DateTime;
 use datafusion::catalog::Session;
 use datafusion::common::config::TableParquetOptions;
+use datafusion::common::stats::Precision;
 use datafusion::common::{
     ColumnStatistics, DFSchema, Result as EngineResult, Statistics, project_schema,
 };
 use datafusion::datasource::TableProvider;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
@@ -23,6 +26,7 @@ use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectMeta;
 use object_store::path::Path as ObjectPath;
 
@@ -121,6 +125,32 @@ impl TableScan {
                     .is_none_or(|known| known.contains_nan != Some(false))
             })
         })
+    }
+
+    /// A scan of the rows that lie in the catalog database, if there are any.
+    fn inlined(
+        &self,
+        projection: Option<&Vec<usize>>,
+    ) -> EngineResult<Option<Arc<dyn ExecutionPlan>>> {
+        if self.table.inlined.rows() == 0 {
+            return Ok(None);
+        }
+        let schema = self.schema();
+        let mut batches = Vec::new();
+        for (batch, keys, row_ids) in self.table.inlined.scan(&self.table)? {
+            let mut columns = batch.columns().to_vec();
+            if self.with_row_identity {
+                columns.extend(identity::of_inlined(&keys, &row_ids));
+            }
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            batches.push(RecordBatch::try_new_with_options(
+                Arc::clone(&schema),
+                columns,
+                &options,
+            )?);
+        }
+        let scan = MemorySourceConfig::try_new_exec(&[batches], schema, projection.cloned())?;
+        Ok(Some(scan))
     }
 
     /// Which rows of `files` are deleted. What has to be read from delete files for that is kept in the snapshot.
@@ -232,6 +262,11 @@ impl TableProvider for TableScan {
 
     fn statistics(&self) -> Option<Statistics> {
         let mut known = statistics::of_files(&self.table, &self.table.files);
+        if self.table.inlined.rows() > 0 {
+            known = Statistics::new_unknown(&self.table.scan_schema);
+            known.num_rows =
+                usize::try_from(self.table.rows).map_or(Precision::Absent, Precision::Exact);
+        }
         if self.with_row_identity {
             known
                 .column_statistics
@@ -257,13 +292,19 @@ impl TableProvider for TableScan {
         }
         let mut files = self.prune(state, filters)?;
         if let (Some(limit), true) = (limit, filters.is_empty()) {
+            let limit =
+                limit.saturating_sub(usize::try_from(self.table.inlined.rows()).unwrap_or(0));
             truncate(&mut files, &self.table, limit);
         }
+        let inlined = self.inlined(projection)?;
         if files.is_empty() {
-            return Ok(Arc::new(EmptyExec::new(project_schema(
-                &self.schema(),
-                projection,
-            )?)));
+            return match inlined {
+                Some(inlined) => Ok(inlined),
+                None => Ok(Arc::new(EmptyExec::new(project_schema(
+                    &self.schema(),
+                    projection,
+                )?))),
+            };
         }
         let mut statistics = statistics::of_files(&self.table, &files);
         let deleted = self.deletes(&files).await?;
@@ -318,9 +359,13 @@ impl TableProvider for TableScan {
                 .with_expr_adapter(Some(adapter))
                 .build();
         let scan = DataSourceExec::from_data_source(config);
-        match wanted {
-            Some(wanted) => identity::project(scan, &self.table, &wanted),
-            None => Ok(scan),
+        let files: Arc<dyn ExecutionPlan> = match wanted {
+            Some(wanted) => identity::project(scan, &self.table, &wanted)?,
+            None => scan,
+        };
+        match inlined {
+            Some(inlined) => UnionExec::try_new(vec![files, inlined]),
+            None => Ok(files),
         }
     }
 }

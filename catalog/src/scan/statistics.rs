@@ -90,7 +90,7 @@ fn of_column(column: &Column, data_type: &DataType, known: &FileColumn) -> Colum
         (Some(value), _) => Precision::Exact(value),
     };
     let floating = matches!(column.column_type, T::Float32 | T::Float64);
-    let (min, max) = if floating && known.contains_nan != Some(false) {
+    let (min, max) = if floating && (known.contains_nan != Some(false) || column.widened) {
         (Precision::Absent, Precision::Absent)
     } else {
         (precise(bound(&known.min)), precise(bound(&known.max)))

@@ -23,3 +23,6 @@ pub const DELETE_POSITION_COLUMN: &str = "pos";
 
 /// The field id of [`DELETE_POSITION_COLUMN`].
 pub const DELETE_POSITION_FIELD: i64 = 2_147_483_645;
+
+/// The columns that a table of inlined rows has before those of the user.
+pub const INLINED_COLUMNS: [&str; 3] = ["row_id", "begin_snapshot", "end_snapshot"];

@@ -1,14 +1,14 @@
 //! Reads the newest snapshot from the rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::DataType;
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::sqlite;
+use super::{inlined, sqlite};
 use crate::deletes::{DeleteFile, Deletes, Positions};
 use crate::error::{Error, Result};
 use crate::model::{
@@ -44,23 +44,44 @@ macro_rules! live {
 pub fn load(
     connection: &mut Connection,
     directory: &Path,
+    data_path: &str,
     known: Option<&Snapshot>,
 ) -> Result<Snapshot> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-    load_within(&transaction, directory, known)
+    load_within(&transaction, directory, data_path, known)
 }
 
 /// The newest snapshot, within a transaction.
 pub fn load_within(
     sql: &Connection,
     directory: &Path,
+    data_path: &str,
     known: Option<&Snapshot>,
 ) -> Result<Snapshot> {
     Loader {
         sql,
         directory,
+        data_path,
         at: sqlite::newest_snapshot(sql)?.0,
         known,
+    }
+    .load()
+}
+
+/// An older snapshot, which is there.
+pub fn load_at(
+    connection: &mut Connection,
+    directory: &Path,
+    data_path: &str,
+    at: SnapshotId,
+) -> Result<Snapshot> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+    Loader {
+        sql: &transaction,
+        directory,
+        data_path,
+        at: at.0,
+        known: None,
     }
     .load()
 }
@@ -78,6 +99,7 @@ pub fn time(text: &str, directory: &Path) -> Result<DateTime<Utc>> {
 struct Loader<'a> {
     sql: &'a Connection,
     directory: &'a Path,
+    data_path: &'a str,
     at: i64,
     known: Option<&'a Snapshot>,
 }
@@ -111,7 +133,8 @@ impl Loader<'_> {
                     row.get(3)?,
                 ))
             })?;
-        let mut snapshot = Snapshot::empty(SnapshotId(self.at), time(&text, self.directory)?);
+        let at = time(&text, self.directory)?;
+        let mut snapshot = Snapshot::empty(SnapshotId(self.at), at, self.data_path);
         snapshot.schema_version = schema_version;
         snapshot.next_catalog_id = next_catalog_id;
         snapshot.next_file_id = next_file_id;
@@ -172,6 +195,28 @@ impl Loader<'_> {
 
     fn tables(&self, schemas: &Schemas, tags: &mut Tags, snapshot: &mut Snapshot) -> Result<()> {
         let mut columns = self.columns()?;
+        let next_ids = self.next_column_ids()?;
+        let versions = self.schema_versions()?;
+        let known = self.known.filter(|known| {
+            // Rows that an outside writer has flushed, or an expiry has taken away, are not found by what was added and ended since.
+            let forgotten = "SELECT (SELECT min(snapshot_id) FROM ducklake_snapshot) > ?1 OR EXISTS (SELECT 1 FROM ducklake_snapshot_changes WHERE snapshot_id > ?1 AND changes_made LIKE '%inline_flush%')";
+            let forgotten = self
+                .sql
+                .prepare_cached(forgotten)
+                .and_then(|mut statement| statement.query_row(params![known.id.0], |row| row.get(0)));
+            // If it cannot be asked, nothing is taken for known.
+            !forgotten.unwrap_or(true)
+        });
+        let known = known.into_iter().flat_map(|known| {
+            known
+                .tables()
+                .map(|table| (table.id, (known.id.0, Arc::clone(&table.inlined))))
+        });
+        let inlined_rows = inlined::Loader {
+            sql: self.sql,
+            at: self.at,
+            known: known.collect(),
+        };
         let mut files = self.files()?;
         let mut delete_files = self.delete_files()?;
         let mut recorded = self.recorded_deletes()?;
@@ -214,6 +259,13 @@ impl Loader<'_> {
                     _ => None,
                 }
             });
+            let inlined = match inlined_rows.load(id, |version| self.columns_of(id, version))? {
+                Ok(inlined) => inlined,
+                Err(feature) => {
+                    unreadable.insert(id, feature);
+                    Arc::default()
+                }
+            };
             let table = Table {
                 id,
                 uuid: row.get(1)?,
@@ -228,6 +280,9 @@ impl Loader<'_> {
                 columns,
                 files: Arc::new(files),
                 deletes,
+                inlined,
+                schema_version: versions.get(&id).copied().unwrap_or(0),
+                next_column_id: next_ids.get(&id).copied().unwrap_or(1),
                 rows: 0,
                 bytes: 0,
                 tags: tags.remove(&id.0).unwrap_or_default(),
@@ -236,6 +291,15 @@ impl Loader<'_> {
             snapshot.put_table(table.counted())?;
         }
         Ok(())
+    }
+
+    /// The id that the next column of each table gets, above those of all columns it ever had.
+    fn next_column_ids(&self) -> Result<HashMap<TableId, i64>> {
+        let mut statement = self.sql.prepare_cached(
+            "SELECT table_id, max(column_id) + 1 FROM ducklake_column GROUP BY table_id",
+        )?;
+        let rows = statement.query_map([], |row| Ok((TableId(row.get(0)?), row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The column rows of all tables, in order.
@@ -259,6 +323,14 @@ impl Loader<'_> {
                 modifier: row.get(3)?,
             };
             modifiers.insert((row.get(0)?, row.get(1)?), modifier);
+        }
+        let mut widened: HashSet<(i64, i64)> = HashSet::new();
+        let mut statement = self.sql.prepare_cached(
+            "SELECT table_id, column_id FROM ducklake_column WHERE column_type = 'float32' AND end_snapshot <= ?1",
+        )?;
+        let mut rows = statement.query(params![self.at])?;
+        while let Some(row) = rows.next()? {
+            widened.insert((row.get(0)?, row.get(1)?));
         }
         let mut columns: HashMap<TableId, Vec<ColumnRow>> = HashMap::new();
         let mut statement = self.sql.prepare_cached(live!(
@@ -287,6 +359,7 @@ impl Loader<'_> {
                     .remove(&(table, id))
                     .or_else(|| (column_type == ColumnType::Json).then(json)),
                 comment: comments.remove(&(table, id)),
+                widened: column_type == ColumnType::Float64 && widened.contains(&(table, id)),
                 column_type,
                 children: Vec::new(),
             };
@@ -296,6 +369,46 @@ impl Loader<'_> {
             });
         }
         Ok(columns)
+    }
+
+    /// The version of the schema that each table has.
+    fn schema_versions(&self) -> Result<HashMap<TableId, i64>> {
+        let mut statement = self.sql.prepare_cached(
+            "SELECT table_id, max(schema_version) FROM ducklake_schema_versions WHERE begin_snapshot <= ?1 GROUP BY table_id",
+        )?;
+        let rows = statement.query_map(params![self.at], |row| {
+            Ok((TableId(row.get(0)?), row.get(1)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The columns that a table had in a version of the schema.
+    fn columns_of(&self, table: TableId, version: i64) -> Result<Vec<Column>> {
+        let mut statement = self.sql.prepare_cached(
+            "SELECT c.column_id, column_name, column_type, parent_column FROM ducklake_column c, (SELECT min(begin_snapshot) AS at FROM ducklake_schema_versions WHERE table_id = ?1 AND schema_version = ?2) WHERE table_id = ?1 AND begin_snapshot <= at AND (end_snapshot IS NULL OR end_snapshot > at) ORDER BY column_order, column_id",
+        )?;
+        let mut rows = statement.query(params![table.0, version])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let parent: Option<i64> = row.get(3)?;
+            found.push(ColumnRow {
+                column: Column {
+                    id: ColumnId(row.get(0)?),
+                    name: row.get(1)?,
+                    column_type: ColumnType::parse(&row.get::<_, String>(2)?),
+                    data_type: DataType::Null,
+                    nullable: true,
+                    default: None,
+                    initial_default: None,
+                    type_modifier: None,
+                    comment: None,
+                    widened: false,
+                    children: Vec::new(),
+                },
+                parent: parent.map(ColumnId),
+            });
+        }
+        Ok(assemble(found))
     }
 
     /// The data files of all tables with their statistics, oldest first.
@@ -453,24 +566,6 @@ impl Loader<'_> {
             live!("SELECT table_id FROM ducklake_data_file WHERE file_format <> 'parquet' AND"),
             "files other than Parquet",
         )?;
-        let mut statement = self
-            .sql
-            .prepare_cached("SELECT table_id, table_name FROM ducklake_inlined_data_tables")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let name = row.get::<_, String>(1)?.replace('"', "\"\"");
-            let query = format!(
-                "SELECT 1 FROM \"{name}\" WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1) LIMIT 1"
-            );
-            if self
-                .sql
-                .query_row(&query, params![self.at], |_| Ok(()))
-                .optional()?
-                .is_some()
-            {
-                found.insert(TableId(row.get(0)?), "inlined rows".to_owned());
-            }
-        }
         Ok(found)
     }
 

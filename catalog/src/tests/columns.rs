@@ -168,7 +168,7 @@ async fn features_of_outside_writers_that_we_cannot_read_are_refused() {
         ),
         (
             "INSERT INTO ducklake_inlined_data_tables VALUES (2, 'in\"lined', 1); CREATE TABLE \"in\"\"lined\"(row_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT); INSERT INTO \"in\"\"lined\" VALUES (1, 2, NULL)",
-            "inlined rows",
+            "inlined rows of another form",
         ),
         (
             "UPDATE ducklake_column SET column_type = 'int128' WHERE column_name = 'id' AND table_id = 2",

@@ -1,5 +1,7 @@
 use super::support::*;
-use crate::{CommentOn, Error, Transaction, ViewDef};
+use crate::{ColumnDef, CommentOn, Error, Transaction, ViewDef};
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::prelude::{col, lit};
 
 /// Something a transaction does to `public.t`, `public.v` or schema `s`.
@@ -11,6 +13,8 @@ enum Act {
     Truncate,
     Drop,
     Rename,
+    AddColumn,
+    Move,
     Comment,
     CommentColumn,
     CreateSameName,
@@ -22,7 +26,9 @@ enum Act {
 }
 
 impl Act {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
+        Self::AddColumn,
+        Self::Move,
         Self::Append,
         Self::DeleteSame,
         Self::DeleteOther,
@@ -63,6 +69,14 @@ impl Act {
             Self::Rename => transaction
                 .rename_relation("public", "t", &format!("t_{who}"))
                 .unwrap(),
+            Self::AddColumn => {
+                let column = ColumnDef::new(who, DataType::Int64);
+                let none = ScalarValue::Null;
+                transaction
+                    .add_column("public", "t", &column, &none)
+                    .unwrap();
+            }
+            Self::Move => transaction.move_relation("public", "t", "main").unwrap(),
             Self::Comment => transaction
                 .set_comment(CommentOn::Table("public", "t"), Some(who))
                 .unwrap(),
@@ -101,6 +115,8 @@ impl Act {
                     | Truncate
                     | Drop
                     | Rename
+                    | AddColumn
+                    | Move
                     | Comment
                     | CommentColumn
             )

@@ -1,7 +1,7 @@
 //! Random programs against a small model in memory.
 
 use super::support::*;
-use crate::{Transaction, Warehouse};
+use crate::{Compaction, Transaction, Warehouse};
 use datafusion::prelude::{col, lit};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ enum Step {
     Delete(u8, u8, i64),
     Update(u8, u8, i64, u8),
     Truncate(u8, u8),
+    /// Moves inlined rows to files, or joins files, between transactions.
+    Upkeep(u8, u8, bool),
     Commit,
     Rollback,
     Reopen,
@@ -34,6 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (s.clone(), t.clone(), -1i64..3).prop_map(|(s, t, rest)| Step::Delete(s, t, rest)),
         3 => (s.clone(), t.clone(), -1i64..3, 0u8..3).prop_map(|(s, t, rest, name)| Step::Update(s, t, rest, name)),
         1 => (s.clone(), t.clone()).prop_map(|(s, t)| Step::Truncate(s, t)),
+        2 => (s.clone(), t.clone(), any::<bool>()).prop_map(|(s, t, flush)| Step::Upkeep(s, t, flush)),
         6 => (s, t, prop::collection::vec(-3i64..100, 0..4)).prop_map(|(s, t, rows)| Step::Append(s, t, rows)),
         3 => Just(Step::Commit),
         1 => Just(Step::Rollback),
@@ -97,7 +100,7 @@ fn in_model(model: &mut Model, step: &Step) -> bool {
             }
             true
         }
-        Step::Commit | Step::Rollback | Step::Reopen => true,
+        Step::Upkeep(..) | Step::Commit | Step::Rollback | Step::Reopen => true,
     }
 }
 
@@ -140,7 +143,7 @@ async fn in_warehouse(transaction: &Transaction, step: &Step) -> bool {
             .is_ok()
         }
         Step::Truncate(s, t) => transaction.truncate(&schema(s), &table(t)).is_ok(),
-        Step::Commit | Step::Rollback | Step::Reopen => true,
+        Step::Upkeep(..) | Step::Commit | Step::Rollback | Step::Reopen => true,
     }
 }
 
@@ -184,10 +187,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_programs_do_what_the_model_does(steps in prop::collection::vec(step(), 1..40)) {
+    fn random_programs_do_what_the_model_does(steps in prop::collection::vec(step(), 1..40), inline in prop::sample::select(vec![0u64, 2, 100])) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
             let place = Place::new();
+            place.warehouse.set_inline_rows_max(inline);
             let mut warehouse = place.again();
             let mut transaction = warehouse.begin().unwrap();
             let (mut committed, mut pending) = (Model::new(), Model::new());
@@ -200,6 +204,15 @@ proptest! {
                         committed = pending.clone();
                     }
                     Step::Rollback => transaction.rollback().await,
+                    Step::Upkeep(s, t, flush) => {
+                        transaction.rollback().await;
+                        let found = warehouse.snapshot().unwrap().table(&format!("s{s}"), &format!("t{t}")).map(|table| table.id);
+                        match (found, flush) {
+                            (Some(id), true) => drop(warehouse.flush(id).await.unwrap()),
+                            (Some(id), false) => drop(warehouse.compact(id, &Compaction::default()).await.unwrap()),
+                            _ => {}
+                        }
+                    }
                     Step::Reopen => {
                         drop(transaction);
                         warehouse = place.again();

@@ -46,10 +46,15 @@ pub fn check(place: &Place, expected: &str) {
 
 /// Has DuckDB run statements on the warehouse, attached as `lake`.
 pub fn duckdb(place: &Place, statements: &str) -> Option<String> {
+    duckdb_with(place, "DATA_INLINING_ROW_LIMIT 0", statements)
+}
+
+/// The same with an option of the attachment.
+pub fn duckdb_with(place: &Place, option: &str, statements: &str) -> Option<String> {
     let script = format!(
         "import sys; sys.path.insert(0, {:?}); import duckdb_reader as r
 c = r.connect({:?})
-c.execute('DETACH lake'); c.execute(\"ATTACH 'ducklake:sqlite:{}/catalog.sqlite' AS lake (DATA_INLINING_ROW_LIMIT 0)\")
+c.execute('DETACH lake'); c.execute(\"ATTACH 'ducklake:sqlite:{}/catalog.sqlite' AS lake ({option})\")
 for s in {:?}.split(';'):
     if s.strip(): print(c.execute(s).fetchall())",
         std::path::Path::new(READER).parent().unwrap(),

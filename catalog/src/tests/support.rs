@@ -26,6 +26,8 @@ impl Place {
     pub fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let warehouse = Warehouse::create(&root.path().join("warehouse")).unwrap();
+        // Files are what most tests are about; those of inlined rows ask for them.
+        warehouse.set_inline_rows_max(0);
         Self { root, warehouse }
     }
 
@@ -39,7 +41,9 @@ impl Place {
 
     /// The same directory as another process sees it.
     pub fn again(&self) -> Warehouse {
-        Warehouse::open(&self.directory()).unwrap()
+        let warehouse = Warehouse::open(&self.directory()).unwrap();
+        warehouse.set_inline_rows_max(self.warehouse.inline_rows_max());
+        warehouse
     }
 
     /// The catalog as another program sees it.
