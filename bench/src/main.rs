@@ -71,10 +71,8 @@ fn main() -> ExitCode {
             ("cluster", figures)
         }
         Suite::Fusion => {
-            let options = fusion::Options {
-                python: arguments.python,
-                ..arguments.fusion
-            };
+            let mut options = arguments.fusion;
+            options.python = arguments.python;
             let figures = fusion::fusion(arguments.runs, &options);
             ("fusion", figures.map_err(|error| error.to_string()))
         }

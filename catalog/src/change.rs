@@ -1,10 +1,14 @@
 //! A pending change and what it does to a snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::deletes::Positions;
 use crate::error::{Error, Result};
-use crate::model::{ColumnId, DataFile, Relation, Schema, SchemaId, Table, TableId, View, ViewId};
+use crate::inline::NewRows;
+use crate::model::{
+    Column, ColumnId, DataFile, FileId, Relation, Schema, SchemaId, Table, TableId, View, ViewId,
+};
 use crate::snapshot::Snapshot;
 
 /// One pending change. Objects are named by id; ids of objects made here are local.
@@ -18,16 +22,30 @@ pub enum Change {
     CreateTable(Table),
     /// Drops a table.
     DropTable(TableId),
-    /// Renames a table within its schema.
-    RenameTable(TableId, String),
+    /// Puts a table in a schema, under a name.
+    RenameTable(TableId, SchemaId, String),
+    /// Gives a table other columns.
+    SetColumns(TableId, Vec<Column>),
     /// Appends files to a table.
     AddFiles(TableId, Vec<Arc<DataFile>>),
+    /// Deletes rows of a file.
+    DeleteRows(TableId, FileId, Arc<Positions>),
+    /// Adds rows to a table that lie in the catalog database.
+    Inline(TableId, Arc<NewRows>),
+    /// Deletes such rows, by row id.
+    DeleteInlined(TableId, Arc<Positions>),
+    /// Takes files out of a table whose rows are in files that are added.
+    Rewrite(TableId, BTreeSet<FileId>),
+    /// Says that the inlined rows of a table which are deleted are the rows of files which are added.
+    Flush(TableId),
+    /// Takes whole files out of a table.
+    DropFiles(TableId, BTreeSet<FileId>),
     /// Makes a view.
     CreateView(View),
     /// Drops a view.
     DropView(ViewId),
-    /// Renames a view within its schema.
-    RenameView(ViewId, String),
+    /// Puts a view in a schema, under a name.
+    RenameView(ViewId, SchemaId, String),
     /// Sets or removes the comment of a schema.
     SetSchemaComment(SchemaId, Option<String>),
     /// Sets or removes a tag of a table.
@@ -39,6 +57,20 @@ pub enum Change {
 }
 
 impl Change {
+    /// Whether only rows change: the definitions stay, and with them the version of the schema.
+    pub fn is_of_rows(&self) -> bool {
+        matches!(
+            self,
+            Self::AddFiles(..)
+                | Self::DeleteRows(..)
+                | Self::Inline(..)
+                | Self::DeleteInlined(..)
+                | Self::Flush(_)
+                | Self::Rewrite(..)
+                | Self::DropFiles(..)
+        )
+    }
+
     /// The change that drops a relation.
     pub fn drop_of(relation: &Relation) -> Self {
         match relation {
@@ -54,10 +86,32 @@ impl Change {
             Self::DropSchema(id) => snapshot.remove_schema(*id),
             Self::CreateTable(table) => snapshot.put_table(table.clone()),
             Self::DropTable(id) => snapshot.remove_table(*id),
-            Self::RenameTable(id, name) => {
-                let table = Table {
+            Self::RenameTable(id, schema, name) => {
+                let table = Arc::clone(snapshot.expect_table(*id)?);
+                let schema = snapshot.expect_schema(*schema)?;
+                let mut moved = Table {
                     name: name.clone(),
-                    ..Table::clone(snapshot.expect_table(*id)?)
+                    schema_id: schema.id,
+                    schema: schema.name.clone(),
+                    ..Table::clone(&table)
+                };
+                let schema_path = (schema.path.clone(), schema.path_is_relative);
+                if moved.path_is_relative && moved.schema_path != schema_path {
+                    // The files stay in the directory of the schema that the table was made in.
+                    let directory = table.directory(snapshot.data_path());
+                    (moved.path, moved.path_is_relative) = (directory, false);
+                }
+                moved.schema_path = schema_path;
+                snapshot.put_table(moved)
+            }
+            Self::SetColumns(id, columns) => {
+                let table = snapshot.expect_table(*id)?;
+                let parts = columns.iter().flat_map(Column::walk);
+                let last = parts.map(|part| part.id.0).max().unwrap_or(0);
+                let next_column_id = table.next_column_id.max(last + 1);
+                let table = Table {
+                    next_column_id,
+                    ..table.with_columns(columns.clone())
                 };
                 snapshot.put_table(table)
             }
@@ -67,11 +121,35 @@ impl Change {
                     .with_files(files.iter().cloned());
                 snapshot.put_table(table)
             }
+            Self::DeleteRows(id, file, positions) => {
+                let table = snapshot.expect_table(*id)?;
+                let deletes = table.deletes.get(file).cloned().unwrap_or_default();
+                let table = table.with_deletes(*file, deletes.with(positions));
+                snapshot.put_table(table)
+            }
+            Self::Inline(id, rows) => {
+                let table = snapshot.expect_table(*id)?;
+                let table = table.with_inlined(table.inlined.with(rows.chunk.clone())?);
+                snapshot.put_table(table)
+            }
+            Self::DeleteInlined(id, rows) => {
+                let table = snapshot.expect_table(*id)?;
+                let table = table.with_inlined(table.inlined.without(rows)?);
+                snapshot.put_table(table)
+            }
+            Self::Flush(_) => Ok(()),
+            Self::DropFiles(id, files) | Self::Rewrite(id, files) => {
+                let table = snapshot.expect_table(*id)?.without_files(files);
+                snapshot.put_table(table)
+            }
             Self::CreateView(view) => snapshot.put_view(view.clone()),
             Self::DropView(id) => snapshot.remove_view(*id),
-            Self::RenameView(id, name) => {
+            Self::RenameView(id, schema, name) => {
+                let schema = snapshot.expect_schema(*schema)?;
                 let view = View {
                     name: name.clone(),
+                    schema_id: schema.id,
+                    schema: schema.name.clone(),
                     ..expect_view(snapshot, *id)?
                 };
                 snapshot.put_view(view)

@@ -3,15 +3,31 @@
 //! The rows come from comparing the snapshots before and after for every object that was touched, so a chain of renames inside one transaction
 //! leaves one row, as with the official extension. Nothing here does I/O.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod deletes;
+mod ids;
+mod inlined;
+mod made;
+
+pub use deletes::discard;
+pub use inlined::InlinedRows;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use self::deletes::DeletesOfCommit;
+use self::ids::{Ids, Touched, number};
+use self::inlined::InlinedOfCommit;
+use self::made::changes_made;
 use crate::change::Change;
 use crate::conflict;
-use crate::error::{Error, Result};
+use crate::deletes::{DeleteFile, Positions};
+use crate::error::Result;
+use crate::files::Disk;
 use crate::ingest::IngestedFile;
+use crate::inline::{Chunk, NewRows};
 use crate::model::{
     Column, ColumnId, DataFile, FileId, LOCAL, Schema, SchemaId, SnapshotId, Table, TableId, View,
     ViewId,
@@ -41,6 +57,8 @@ pub struct Batch {
     pub new_columns: Vec<(TableId, Column, Option<ColumnId>)>,
     /// Column rows to end.
     pub ended_columns: Vec<(TableId, ColumnId)>,
+    /// Columns whose comments end with them.
+    pub dropped_columns: Vec<(TableId, ColumnId)>,
     /// View rows to insert.
     pub new_views: Vec<Arc<View>>,
     /// View rows to end.
@@ -53,6 +71,20 @@ pub struct Batch {
     pub column_comments: Vec<(TableId, ColumnId, Option<String>)>,
     /// Files to insert.
     pub new_files: Vec<(Arc<Table>, Vec<Arc<DataFile>>)>,
+    /// Files to end.
+    pub ended_files: Vec<FileId>,
+    /// Delete files to insert: the table, the data file, the delete file. The one before, if any, is among those to end.
+    pub new_delete_files: Vec<(TableId, FileId, Arc<DeleteFile>)>,
+    /// Delete files to end.
+    pub ended_delete_files: Vec<FileId>,
+    /// Rows to insert into and end in the tables of inlined rows.
+    pub inlined: Vec<InlinedRows>,
+    /// The row id that the next row of a table gets after this commit.
+    pub row_ids: BTreeMap<TableId, i64>,
+    /// Deletes to record in the database: the table, the data file, the positions.
+    pub recorded_deletes: Vec<(TableId, FileId, Positions)>,
+    /// Files that were written while the rows were worked out.
+    pub written: Vec<PathBuf>,
     /// Tables whose columns or name are of this schema version.
     pub schema_versions: Vec<TableId>,
     /// Manifest rows to insert.
@@ -69,9 +101,10 @@ pub fn plan(
     pending: Pending,
     head: &Snapshot,
     now: DateTime<Utc>,
+    disk: &Disk,
     mut next_row_id: impl FnMut(TableId) -> Result<i64>,
 ) -> Result<Batch> {
-    conflict::check(&pending, head)?;
+    conflict::check(&pending, head, disk)?;
     let mut after = head.clone();
     after.id = SnapshotId(head.id.0 + 1);
     // A clock that steps back must not make time travel ambiguous.
@@ -81,6 +114,7 @@ pub fn plan(
         known: HashMap::new(),
     };
     let mut row_ids: BTreeMap<TableId, i64> = BTreeMap::new();
+    let mut inlined: BTreeMap<TableId, InlinedOfCommit> = BTreeMap::new();
     let mut touched = Touched::default();
     let mut added: BTreeMap<TableId, Vec<Arc<DataFile>>> = BTreeMap::new();
     let mut replayed = Vec::with_capacity(pending.changes.len());
@@ -91,10 +125,37 @@ pub fn plan(
                     Some(row_id) => *row_id,
                     None => next_row_id(id)?,
                 };
-                let (files, row_id) = number(files, &mut after.next_file_id, row_id)?;
+                let (files, row_id) = number(files, &mut after.next_file_id, row_id, &mut ids)?;
                 row_ids.insert(id, row_id);
                 added.entry(id).or_default().extend(files.iter().cloned());
                 Change::AddFiles(id, files)
+            }
+            Change::Inline(id, rows) => {
+                let mut row_id = match row_ids.get(&id) {
+                    Some(row_id) => *row_id,
+                    None => next_row_id(id)?,
+                };
+                let number = |id: &i64| {
+                    if *id < LOCAL {
+                        return *id;
+                    }
+                    row_id += 1;
+                    row_id - 1
+                };
+                let chunk = Chunk {
+                    row_ids: rows.chunk.row_ids.values().iter().map(number).collect(),
+                    born: std::iter::repeat_n(after.id.0, rows.cells.len()).collect(),
+                    ..rows.chunk.clone()
+                };
+                row_ids.insert(id, row_id);
+                let cells = Arc::clone(&rows.cells);
+                let rows = Arc::new(NewRows { chunk, cells });
+                inlined.entry(id).or_default().insert(&rows);
+                Change::Inline(id, rows)
+            }
+            Change::DeleteInlined(id, rows) => {
+                inlined.entry(id).or_default().delete(&rows);
+                Change::DeleteInlined(id, rows)
             }
             other => other,
         };
@@ -103,11 +164,34 @@ pub fn plan(
         replayed.push(change);
     }
     after.next_catalog_id = ids.next;
-    if replayed
-        .iter()
-        .any(|change| !matches!(change, Change::AddFiles(..)))
-    {
+    if replayed.iter().any(|change| !change.is_of_rows()) {
         after.schema_version += 1;
+    }
+    let mut deletes = DeletesOfCommit {
+        head,
+        disk,
+        prepared: pending
+            .delete_files
+            .into_iter()
+            .map(|prepared| {
+                let key = (
+                    TableId(ids.map(prepared.table.0)?),
+                    FileId(ids.map(prepared.data_file.0)?),
+                );
+                Ok((key, prepared.file))
+            })
+            .collect::<Result<_>>()?,
+        inline_rows_max: pending.inline_rows_max,
+        new_files: Vec::new(),
+        in_database: Vec::new(),
+        written: Vec::new(),
+    };
+    let recorded = deletes.record(&replayed, &mut after);
+    let (new_delete_files, written) = (deletes.new_files, deletes.written);
+    let recorded_deletes = deletes.in_database;
+    if let Err(error) = recorded {
+        discard(written);
+        return Err(error);
     }
     let ingested = pending
         .ingested
@@ -119,7 +203,10 @@ pub fn plan(
                 .map_or(true, |(id, _)| after.table_by_id(*id).is_some())
         })
         .collect::<Result<_>>()?;
-    let changes = changes_made(&replayed, head, &after);
+    let in_database = recorded_deletes
+        .iter()
+        .map(|(table, file, _)| (*table, *file));
+    let changes = changes_made(&replayed, head, &after, &in_database.collect());
     let mut batch = Batch {
         changes,
         new_schemas: Vec::new(),
@@ -129,12 +216,20 @@ pub fn plan(
         dropped_tables: Vec::new(),
         new_columns: Vec::new(),
         ended_columns: Vec::new(),
+        dropped_columns: Vec::new(),
         new_views: Vec::new(),
         ended_views: Vec::new(),
         tags: Vec::new(),
         ended_tags: Vec::new(),
         column_comments: Vec::new(),
         new_files: Vec::new(),
+        ended_files: Vec::new(),
+        new_delete_files,
+        inlined: Vec::new(),
+        row_ids,
+        recorded_deletes,
+        ended_delete_files: Vec::new(),
+        written,
         schema_versions: Vec::new(),
         ingested,
         after,
@@ -144,12 +239,35 @@ pub fn plan(
     }
     for id in touched.tables {
         batch.diff_table(head, id);
-        if let (Some(table), Some(files)) = (batch.after.table_by_id(id), added.remove(&id)) {
-            batch.new_files.push((Arc::clone(table), files));
+        if let (Some(table), Some(mut files)) = (batch.after.table_by_id(id), added.remove(&id)) {
+            // A file all of whose rows the transaction deleted again is in no snapshot.
+            files.retain(|file| table.file(file.id).is_some());
+            if !files.is_empty() {
+                batch.new_files.push((Arc::clone(table), files));
+            }
         }
     }
     for id in touched.views {
         batch.diff_view(head, id);
+    }
+    for id in &batch.schema_versions {
+        let schema_version = batch.after.schema_version;
+        if let Some(table) = batch.after.table_by_id(*id) {
+            let table = Table::clone(table);
+            batch.after.put_table(Table {
+                schema_version,
+                ..table
+            })?;
+        }
+    }
+    for (id, rows) in inlined {
+        if let Some(table) = batch.after.table_by_id(id) {
+            let table = table.with_inlined(table.inlined.settled());
+            batch.after.put_table(table)?;
+        }
+        if let Some(table) = batch.after.table_by_id(id) {
+            batch.inlined.push(rows.finish(table)?);
+        }
     }
     Ok(batch)
 }
@@ -202,16 +320,42 @@ impl Batch {
         if row_changed || columns_changed {
             self.schema_versions.push(id);
         }
+        if let Some(old) = &old {
+            self.diff_files(old, &new);
+        }
         let none = BTreeMap::new();
         self.diff_tags(id.0, old.as_ref().map_or(&none, |old| &old.tags), &new.tags);
     }
 
+    fn diff_files(&mut self, old: &Table, new: &Table) {
+        if Arc::ptr_eq(&old.deletes, &new.deletes) && old.files.len() == new.files.len() {
+            return;
+        }
+        let gone = old.files.iter().map(|file| file.id);
+        self.ended_files
+            .extend(gone.filter(|id| new.file(*id).is_none()));
+        let delete_file = |table: &Table, data_file: FileId| {
+            let deletes = table.deletes.get(&data_file)?;
+            deletes.file.as_ref().map(|file| file.id)
+        };
+        for data_file in old.deletes.keys() {
+            let before = delete_file(old, *data_file);
+            if before != delete_file(new, *data_file) {
+                self.ended_delete_files.extend(before);
+            }
+        }
+    }
+
     fn diff_columns(&mut self, old: Option<&Table>, new: &Table) -> bool {
+        if old.is_some_and(|old| old.columns == new.columns) {
+            return false;
+        }
         let before = old.map(|old| flatten(&old.columns)).unwrap_or_default();
         let now = flatten(&new.columns);
         let mut changed = false;
         for id in before.keys().filter(|id| !now.contains_key(id)) {
             self.ended_columns.push((new.id, *id));
+            self.dropped_columns.push((new.id, *id));
             changed = true;
         }
         for (id, (column, parent)) in &now {
@@ -297,174 +441,4 @@ fn flatten(columns: &[Column]) -> BTreeMap<ColumnId, (&Column, Option<ColumnId>)
         }
     }
     flat
-}
-
-/// Gives files their ids and the row ids of their first rows; returns the next row id too.
-fn number(
-    files: Vec<Arc<DataFile>>,
-    next_file_id: &mut i64,
-    mut row_id: i64,
-) -> Result<(Vec<Arc<DataFile>>, i64)> {
-    let mut numbered = Vec::with_capacity(files.len());
-    for file in files {
-        numbered.push(Arc::new(file.with_ids(FileId(*next_file_id), row_id)));
-        *next_file_id += 1;
-        row_id = i64::try_from(file.rows)
-            .ok()
-            .and_then(|rows| row_id.checked_add(rows))
-            .ok_or_else(|| Error::Internal("row ids are used up".to_owned()))?;
-    }
-    Ok((numbered, row_id))
-}
-
-/// Objects that changes name.
-#[derive(Default)]
-struct Touched {
-    schemas: BTreeSet<SchemaId>,
-    tables: BTreeSet<TableId>,
-    views: BTreeSet<ViewId>,
-}
-
-impl Touched {
-    fn note(&mut self, change: &Change) {
-        match change {
-            Change::CreateSchema(Schema { id, .. })
-            | Change::DropSchema(id)
-            | Change::SetSchemaComment(id, _) => {
-                self.schemas.insert(*id);
-            }
-            Change::CreateTable(Table { id, .. })
-            | Change::DropTable(id)
-            | Change::RenameTable(id, _)
-            | Change::AddFiles(id, _)
-            | Change::SetTableTag(id, ..)
-            | Change::SetColumnComment(id, ..) => {
-                self.tables.insert(*id);
-            }
-            Change::CreateView(View { id, .. })
-            | Change::DropView(id)
-            | Change::RenameView(id, _)
-            | Change::SetViewTag(id, ..) => {
-                self.views.insert(*id);
-            }
-        }
-    }
-}
-
-/// Gives objects that the transaction made their ids.
-struct Ids {
-    next: i64,
-    known: HashMap<i64, i64>,
-}
-
-impl Ids {
-    fn make(&mut self, local: i64) -> i64 {
-        let id = self.next;
-        self.next += 1;
-        self.known.insert(local, id);
-        id
-    }
-
-    fn map(&self, id: i64) -> Result<i64> {
-        if id < LOCAL {
-            return Ok(id);
-        }
-        self.known.get(&id).copied().ok_or_else(|| {
-            Error::Internal("a pending change names an object before it is made".to_owned())
-        })
-    }
-
-    fn apply(&mut self, change: Change) -> Result<Change> {
-        Ok(match change {
-            Change::CreateSchema(schema) => {
-                let id = SchemaId(self.make(schema.id.0));
-                Change::CreateSchema(Schema { id, ..schema })
-            }
-            Change::CreateTable(table) => {
-                let schema_id = SchemaId(self.map(table.schema_id.0)?);
-                Change::CreateTable(Table {
-                    id: TableId(self.make(table.id.0)),
-                    schema_id,
-                    ..table
-                })
-            }
-            Change::CreateView(view) => {
-                let schema_id = SchemaId(self.map(view.schema_id.0)?);
-                Change::CreateView(View {
-                    id: ViewId(self.make(view.id.0)),
-                    schema_id,
-                    ..view
-                })
-            }
-            Change::DropSchema(id) => Change::DropSchema(SchemaId(self.map(id.0)?)),
-            Change::SetSchemaComment(id, comment) => {
-                Change::SetSchemaComment(SchemaId(self.map(id.0)?), comment)
-            }
-            Change::DropTable(id) => Change::DropTable(TableId(self.map(id.0)?)),
-            Change::RenameTable(id, name) => Change::RenameTable(TableId(self.map(id.0)?), name),
-            Change::AddFiles(id, files) => Change::AddFiles(TableId(self.map(id.0)?), files),
-            Change::SetTableTag(id, key, value) => {
-                Change::SetTableTag(TableId(self.map(id.0)?), key, value)
-            }
-            Change::SetColumnComment(id, column, comment) => {
-                Change::SetColumnComment(TableId(self.map(id.0)?), column, comment)
-            }
-            Change::DropView(id) => Change::DropView(ViewId(self.map(id.0)?)),
-            Change::RenameView(id, name) => Change::RenameView(ViewId(self.map(id.0)?), name),
-            Change::SetViewTag(id, key, value) => {
-                Change::SetViewTag(ViewId(self.map(id.0)?), key, value)
-            }
-        })
-    }
-}
-
-/// The change list, in the order of the official extension: what was dropped, created, inserted, altered.
-fn changes_made(changes: &[Change], head: &Snapshot, after: &Snapshot) -> Vec<ChangeMade> {
-    let mut made: Vec<ChangeMade> = Vec::new();
-    for change in changes {
-        let entry = match change {
-            Change::DropSchema(id) => head
-                .schema_by_id(*id)
-                .map(|_| ChangeMade::DroppedSchema(id.0)),
-            Change::DropTable(id) => head
-                .table_by_id(*id)
-                .map(|_| ChangeMade::DroppedTable(id.0)),
-            Change::DropView(id) => head.view_by_id(*id).map(|_| ChangeMade::DroppedView(id.0)),
-            Change::CreateSchema(schema) => after
-                .schema_by_id(schema.id)
-                .map(|_| ChangeMade::CreatedSchema(schema.name.clone())),
-            Change::CreateTable(table) => after
-                .table_by_id(table.id)
-                .map(|_| ChangeMade::CreatedTable(table.schema.clone(), table.name.clone())),
-            Change::RenameTable(id, name) => after
-                .table_by_id(*id)
-                .map(|table| ChangeMade::CreatedTable(table.schema.clone(), name.clone())),
-            Change::CreateView(view) => after
-                .view_by_id(view.id)
-                .map(|_| ChangeMade::CreatedView(view.schema.clone(), view.name.clone())),
-            Change::RenameView(id, name) => after
-                .view_by_id(*id)
-                .map(|view| ChangeMade::CreatedView(view.schema.clone(), name.clone())),
-            Change::AddFiles(id, _) => after
-                .table_by_id(*id)
-                .map(|_| ChangeMade::InsertedIntoTable(id.0)),
-            Change::SetTableTag(id, ..) | Change::SetColumnComment(id, ..) => {
-                (head.table_by_id(*id).is_some() && after.table_by_id(*id).is_some())
-                    .then_some(ChangeMade::AlteredTable(id.0))
-            }
-            Change::SetViewTag(id, ..) => (head.view_by_id(*id).is_some()
-                && after.view_by_id(*id).is_some())
-            .then_some(ChangeMade::AlteredView(id.0)),
-            // The grammar has no word for it: the official extension knows no comments on schemas.
-            Change::SetSchemaComment(..) => None,
-        };
-        made.extend(
-            entry
-                .filter(|entry| !made.contains(entry))
-                .into_iter()
-                .collect::<Vec<_>>(),
-        );
-    }
-    made.sort_by_key(ChangeMade::rank);
-    made
 }

@@ -1,14 +1,18 @@
 //! Whether a transaction may commit on a snapshot newer than its base: first committer wins.
 //!
-//! The rule is by object. Appends to one table commute with each other. Anything else on an object that another transaction has touched in the
+//! The rule is by object. Appends to one table commute with each other, and so do deletes of different rows. Anything else on an object that another transaction has touched in the
 //! meantime conflicts: a definition change with any change of the same table, two changes of tags, a name that was taken, a schema that went
 //! away. What changed is found by comparing the two snapshots, so it does not depend on what other writers log.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::change::Change;
+use crate::deletes::{Deletes, Positions};
 use crate::error::{Error, Result};
-use crate::model::{Column, DataFile, LOCAL, SchemaId, Table, TableId, View, ViewId};
+use crate::files::Disk;
+use crate::inline::Inlined;
+use crate::model::{Column, DataFile, FileId, LOCAL, SchemaId, Table, TableId, View, ViewId};
 use crate::snapshot::Snapshot;
 use crate::txn::Pending;
 
@@ -16,7 +20,7 @@ use crate::txn::Pending;
 ///
 /// # Errors
 /// [`Error::Conflict`].
-pub fn check(pending: &Pending, head: &Snapshot) -> Result<()> {
+pub fn check(pending: &Pending, head: &Snapshot, disk: &Disk) -> Result<()> {
     let check = Check {
         base: &pending.base,
         head,
@@ -30,7 +34,7 @@ pub fn check(pending: &Pending, head: &Snapshot) -> Result<()> {
             Change::DropSchema(id) | Change::SetSchemaComment(id, _) => check.schema(*id)?,
             Change::CreateTable(table) => check.schema_is_there(table.schema_id)?,
             Change::CreateView(view) => check.schema_is_there(view.schema_id)?,
-            Change::DropTable(id) | Change::RenameTable(id, _) => {
+            Change::DropTable(id) | Change::RenameTable(id, ..) | Change::SetColumns(id, _) => {
                 check.table(*id, |was, is| {
                     same_definition(was, is) && same_tags(was, is) && same_files(was, is)
                 })?;
@@ -40,8 +44,25 @@ pub fn check(pending: &Pending, head: &Snapshot) -> Result<()> {
                     same_definition(was, is) && same_tags(was, is)
                 })?;
             }
-            Change::AddFiles(id, _) => check.table(*id, same_definition)?,
-            Change::DropView(id) | Change::RenameView(id, _) | Change::SetViewTag(id, ..) => {
+            Change::AddFiles(id, _) | Change::Inline(id, _) => check.table(*id, same_definition)?,
+            Change::DeleteInlined(id, rows) => {
+                check.table(*id, same_definition)?;
+                check.inlined(*id, rows)?;
+            }
+            Change::Flush(_) => {}
+            Change::Rewrite(id, files) => check.table(*id, |was, is| {
+                same_definition(was, is) && files.iter().all(|file| same_file(was, is, *file))
+            })?,
+            Change::DeleteRows(id, file, positions) => {
+                check.table(*id, same_definition)?;
+                check.rows(*id, *file, positions, disk)?;
+            }
+            Change::DropFiles(id, _) => {
+                check.table(*id, |was, is| {
+                    same_definition(was, is) && same_files(was, is)
+                })?;
+            }
+            Change::DropView(id) | Change::RenameView(id, ..) | Change::SetViewTag(id, ..) => {
                 check.view(*id)?
             }
         }
@@ -92,6 +113,56 @@ impl Check<'_> {
         Err(Error::Conflict {
             object: format!("table \"{}\"", was.qualified_name()),
             reason: reason.to_owned(),
+        })
+    }
+
+    /// Whether the rows are still there that the transaction deletes.
+    fn rows(&self, id: TableId, file: FileId, rows: &Positions, disk: &Disk) -> Result<()> {
+        let (Some(was), Some(is)) = (self.base.table_by_id(id), self.head.table_by_id(id)) else {
+            return Ok(());
+        };
+        if was.file(file).is_none() {
+            return Ok(());
+        }
+        let conflict = |reason: &str| {
+            Err(Error::Conflict {
+                object: format!("table \"{}\"", was.qualified_name()),
+                reason: reason.to_owned(),
+            })
+        };
+        let Some(data_file) = is.file(file) else {
+            return conflict("Another transaction has deleted or moved the same rows.");
+        };
+        let Some(deletes) = is.deletes.get(&file) else {
+            return Ok(());
+        };
+        let directory = disk.directory(is);
+        if deletes
+            .load(data_file, &disk.place(&directory))?
+            .is_disjoint(rows)
+        {
+            Ok(())
+        } else {
+            conflict("Another transaction has deleted or updated the same row.")
+        }
+    }
+
+    /// Whether the inlined rows are still there that the transaction deletes, and no newer ones of the same ids.
+    fn inlined(&self, id: TableId, rows: &Positions) -> Result<()> {
+        let (Some(was), Some(is)) = (self.base.table_by_id(id), self.head.table_by_id(id)) else {
+            return Ok(());
+        };
+        if Arc::ptr_eq(&was.inlined, &is.inlined) {
+            return Ok(());
+        }
+        let now = is.inlined.born(rows);
+        let before = was.inlined.born(rows);
+        if before.iter().all(|(row, born)| now.get(row) == Some(born)) {
+            return Ok(());
+        }
+        Err(Error::Conflict {
+            object: format!("table \"{}\"", was.qualified_name()),
+            reason: "Another transaction has deleted, updated or moved the same row.".to_owned(),
         })
     }
 
@@ -163,7 +234,31 @@ fn same_tags(was: &Table, is: &Table) -> bool {
 
 fn same_files(was: &Table, is: &Table) -> bool {
     let same = |(was, is): (&Arc<DataFile>, &Arc<DataFile>)| was.id == is.id;
-    was.files.len() == is.files.len() && was.files.iter().zip(is.files.iter()).all(same)
+    was.files.len() == is.files.len()
+        && was.files.iter().zip(is.files.iter()).all(same)
+        && was.deletes.len() == is.deletes.len()
+        && was.deletes.iter().zip(is.deletes.iter()).all(same_deletes)
+        && same_inlined(&was.inlined, &is.inlined)
+}
+
+/// Whether a file is there with the same deletes.
+fn same_file(was: &Table, is: &Table, file: FileId) -> bool {
+    let same = match (was.deletes.get(&file), is.deletes.get(&file)) {
+        (None, None) => true,
+        (Some(was), Some(is)) => same_deletes(((&file, was), (&file, is))),
+        _ => false,
+    };
+    same && is.file(file).is_some()
+}
+
+fn same_inlined(was: &Arc<Inlined>, is: &Arc<Inlined>) -> bool {
+    let rows = |inlined: &Inlined| inlined.each().collect::<BTreeSet<_>>();
+    Arc::ptr_eq(was, is) || (was.rows() == is.rows() && rows(was) == rows(is))
+}
+
+fn same_deletes(((file, was), (other, is)): ((&FileId, &Deletes), (&FileId, &Deletes))) -> bool {
+    let id = |deletes: &Deletes| deletes.file.as_ref().map(|file| file.id);
+    file == other && id(was) == id(is) && was.recorded == is.recorded
 }
 
 fn same_view(was: &View, is: &View) -> bool {

@@ -53,6 +53,46 @@ pub enum Error {
         /// The type in words.
         data_type: String,
     },
+    /// There is no savepoint of that name.
+    #[error("savepoint \"{name}\" does not exist")]
+    UndefinedSavepoint {
+        /// The savepoint.
+        name: String,
+    },
+    /// There is no such version of the warehouse, or not any more.
+    #[error("{version} does not exist")]
+    UndefinedSnapshot {
+        /// What was asked for in words, as in `snapshot 12`.
+        version: String,
+        /// Which there are, a full sentence.
+        reason: String,
+    },
+    /// Views depend on what is to be dropped.
+    #[error("cannot drop {object} because other objects depend on it")]
+    DependentObjects {
+        /// Kind and name of the object.
+        object: String,
+        /// The views, each as `view s.v`.
+        dependents: Vec<String>,
+    },
+    /// A column cannot be altered as asked without writing its table anew.
+    #[error("column \"{column}\" of relation \"{relation}\" cannot be changed")]
+    ColumnChange {
+        /// The relation, qualified.
+        relation: String,
+        /// The column.
+        column: String,
+        /// Why, a full sentence.
+        reason: String,
+    },
+    /// A column that is to take no NULL holds one.
+    #[error("column \"{column}\" of relation \"{table}\" contains null values")]
+    ColumnHasNulls {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
     /// There is no schema of that name.
     #[error("schema \"{name}\" does not exist")]
     UndefinedSchema {
@@ -239,6 +279,8 @@ impl Error {
             | Self::TypeMismatch { reason, .. }
             | Self::Conflict { reason, .. }
             | Self::DataFileDamaged { reason, .. }
+            | Self::UndefinedSnapshot { reason, .. }
+            | Self::ColumnChange { reason, .. }
             | Self::CatalogDamaged { reason, .. } => Some(reason.clone()),
             Self::SchemaNotEmpty { name, relations } => {
                 let listed = relations.iter().take(20).cloned().collect::<Vec<_>>();
@@ -252,6 +294,9 @@ impl Error {
                     "Schema \"{name}\" holds {}{tail}.",
                     listed.join(", ")
                 ))
+            }
+            Self::DependentObjects { object, dependents } => {
+                Some(format!("On {object} depend: {}.", dependents.join(", ")))
             }
             Self::WrongRelationKind { actual, .. } => Some(format!("It is a {actual}.")),
             Self::Io { source, .. } => Some(sentence(source)),
@@ -274,8 +319,11 @@ impl Error {
             Self::UnsupportedVersion { .. } => {
                 "Use the release of tributary that wrote it, or upgrade."
             }
-            Self::SchemaNotEmpty { .. } => {
+            Self::SchemaNotEmpty { .. } | Self::DependentObjects { .. } => {
                 "Use DROP ... CASCADE to drop the dependent objects too."
+            }
+            Self::ColumnChange { .. } => {
+                "Make a new table with CREATE TABLE AS, and put it in the place of this one."
             }
             Self::Conflict { .. } => "Retry the transaction.",
             Self::DataFileMissing { .. } | Self::DataFileDamaged { .. } => {

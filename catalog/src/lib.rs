@@ -17,11 +17,16 @@
 //! What this crate never does: parse SQL, check permissions, or know a client.
 
 mod change;
+mod changes;
 mod commit;
 mod conflict;
+mod deletes;
 mod error;
+mod fail;
 mod files;
 mod ingest;
+mod inline;
+mod maintain;
 mod model;
 mod roles;
 mod scan;
@@ -34,16 +39,19 @@ mod warehouse;
 #[cfg(test)]
 mod tests;
 
+pub use changes::TableChanges;
+pub use deletes::RowSet;
 pub use error::{Error, Result};
 pub use files::write::TableWriter;
 pub use ingest::IngestedFile;
+pub use maintain::{CheckReport, Compaction, Expired, Finding};
 pub use model::{
     Column, ColumnDef, ColumnId, DataFile, FIELD_TYPE_MODIFIER, FIELD_TYPE_NAME, FileColumn,
     FileId, Relation, RelationKind, Schema, SchemaId, SnapshotId, Table, TableId, TypeModifier,
     View, ViewId,
 };
 pub use roles::{NewRole, Role};
-pub use scan::TableScan;
+pub use scan::{FILE_COLUMN, POSITION_COLUMN, ROW_ID_COLUMN, TableScan};
 pub use snapshot::Snapshot;
 pub use spec::changes::ChangeMade;
 pub use spec::types::{ColumnType, storage_type};

@@ -3,13 +3,15 @@
 //! Ids are newtypes over the integers of the DuckLake specification. An id at or above [`LOCAL`] belongs to an object that an open transaction
 //! made; commit replaces it by the next free one, so ids of concurrent transactions cannot meet. Names are what users write; ids are what survives a rename.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
 use datafusion::common::Statistics;
 
+use crate::deletes::{Deletes, live_rows};
+use crate::inline::Inlined;
 use crate::spec::paths;
 use crate::spec::types::ColumnType;
 
@@ -168,10 +170,18 @@ pub struct Table {
     pub(crate) scan_schema: SchemaRef,
     /// Its data files, oldest first.
     pub files: Arc<Vec<Arc<DataFile>>>,
-    /// Rows in `files`.
+    /// Which rows of `files` are deleted; files without any are not in it.
+    pub(crate) deletes: Arc<BTreeMap<FileId, Deletes>>,
+    /// Rows that lie in the catalog database.
+    pub(crate) inlined: Arc<Inlined>,
+    /// The version of the catalog's schema at which the table was made or last altered.
+    pub(crate) schema_version: i64,
+    /// Rows that are there; an upper bound where an outside writer has not counted them.
     pub rows: u64,
     /// Bytes in `files`.
     pub bytes: u64,
+    /// The id that the next column gets; those of dropped columns are not used again.
+    pub(crate) next_column_id: i64,
     /// Tags by key; `comment` is the comment.
     pub tags: BTreeMap<String, String>,
     /// Why the rows cannot be read, if an outside writer used a feature we do not have: the feature in words.
@@ -187,6 +197,32 @@ impl Table {
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Whether a column holds a NULL, as far as statistics say; none if one has to look.
+    pub fn has_nulls(&self, column: ColumnId) -> Option<bool> {
+        let declared = self
+            .columns
+            .iter()
+            .find(|candidate| candidate.id == column)?;
+        if !declared.nullable {
+            return Some(false);
+        }
+        let mut known = if self.inlined.rows() > 0 {
+            None
+        } else {
+            Some(false)
+        };
+        for file in self.files.iter() {
+            match file.column(column).map(|column| column.nulls) {
+                Some(0) => {}
+                // A file without the column holds its value from before it was added everywhere.
+                None if declared.initial_default.is_some() => {}
+                Some(_) if !self.deletes.contains_key(&file.id) => return Some(true),
+                _ => known = None,
+            }
+        }
+        known
     }
 
     /// Schema and name with a dot, for messages.
@@ -237,28 +273,72 @@ impl Table {
     pub(crate) fn with_files(&self, added: impl IntoIterator<Item = Arc<DataFile>>) -> Self {
         let mut files = Vec::clone(&self.files);
         files.extend(added);
-        let (rows, bytes) = totals(&files);
         Self {
             files: Arc::new(files),
-            rows,
-            bytes,
             ..self.clone()
+        }
+        .counted()
+    }
+
+    /// The same table without some of its files.
+    pub(crate) fn without_files(&self, gone: &BTreeSet<FileId>) -> Self {
+        let mut files = Vec::clone(&self.files);
+        files.retain(|file| !gone.contains(&file.id));
+        let mut deletes = BTreeMap::clone(&self.deletes);
+        deletes.retain(|file, _| !gone.contains(file));
+        Self {
+            files: Arc::new(files),
+            deletes: Arc::new(deletes),
+            ..self.clone()
+        }
+        .counted()
+    }
+
+    /// The same table with other deleted rows in one file.
+    pub(crate) fn with_deletes(&self, file: FileId, deleted: Deletes) -> Self {
+        let mut deletes = BTreeMap::clone(&self.deletes);
+        deletes.insert(file, deleted);
+        Self {
+            deletes: Arc::new(deletes),
+            ..self.clone()
+        }
+        .counted()
+    }
+
+    /// The same table with other inlined rows.
+    pub(crate) fn with_inlined(&self, inlined: Inlined) -> Self {
+        Self {
+            inlined: Arc::new(inlined),
+            ..self.clone()
+        }
+        .counted()
+    }
+
+    /// The file of that id.
+    pub(crate) fn file(&self, id: FileId) -> Option<&Arc<DataFile>> {
+        // Files are in the order of their ids, but for those that an outside writer has put in the place of others.
+        match self.files.binary_search_by_key(&id, |file| file.id) {
+            Ok(at) => self.files.get(at),
+            Err(_) => self.files.iter().find(|file| file.id == id),
+        }
+    }
+
+    /// The same table with `rows` and `bytes` as its files say.
+    pub(crate) fn counted(self) -> Self {
+        let bytes = self.files.iter().map(|file| file.bytes);
+        Self {
+            rows: live_rows(&self).saturating_add(self.inlined.rows()),
+            bytes: bytes.fold(0, u64::saturating_add),
+            ..self
         }
     }
 }
 
-/// Rows and bytes of some files.
-pub(crate) fn totals(files: &[Arc<DataFile>]) -> (u64, u64) {
-    files.iter().fold((0, 0), |(rows, bytes), file| {
-        (
-            rows.saturating_add(file.rows),
-            bytes.saturating_add(file.bytes),
-        )
-    })
-}
-
 /// The key of the tag that holds a comment.
 pub(crate) const COMMENT: &str = "comment";
+
+/// The key of the tag of a view that says what it reads.
+pub(crate) const DEPENDS_ON: &str = "tributary.depends_on";
 
 /// A column of a table, or a part of a nested one.
 #[derive(Debug, Clone, PartialEq)]
@@ -281,6 +361,9 @@ pub struct Column {
     pub type_modifier: Option<TypeModifier>,
     /// Its comment.
     pub comment: Option<String>,
+    /// Whether it was of a narrower floating point type once: bounds of that time are the shortest text of a narrow number, which read as a
+    /// wide one may lie inside the values.
+    pub(crate) widened: bool,
     /// The parts of a nested type: fields of a struct, the element of a list, key and value of a map.
     pub children: Vec<Column>,
 }
@@ -441,6 +524,8 @@ pub struct DataFile {
     pub row_id_start: Option<i64>,
     /// XXH3-128 of its bytes in hexadecimal; none for files of outside writers.
     pub checksum: Option<String>,
+    /// If rows of several snapshots are in it, the newest of these; each row says its own.
+    pub partial_max: Option<i64>,
     /// Statistics of its leaf columns, ordered by column.
     pub columns: Vec<FileColumn>,
     /// The statistics in the form of the engine for one schema of the table, made at the first scan.
@@ -458,7 +543,7 @@ impl DataFile {
     }
 
     /// The same file with the ids that commit gives it.
-    pub(crate) fn with_ids(&self, id: FileId, row_id_start: i64) -> Self {
+    pub(crate) fn with_ids(&self, id: FileId, row_id_start: Option<i64>) -> Self {
         Self {
             id,
             path: self.path.clone(),
@@ -466,8 +551,9 @@ impl DataFile {
             rows: self.rows,
             bytes: self.bytes,
             footer_bytes: self.footer_bytes,
-            row_id_start: Some(row_id_start),
+            row_id_start,
             checksum: self.checksum.clone(),
+            partial_max: self.partial_max,
             columns: self.columns.clone(),
             engine: self.engine.clone(),
         }

@@ -24,6 +24,7 @@ pub struct Snapshot {
     pub(crate) schema_version: i64,
     pub(crate) next_catalog_id: i64,
     pub(crate) next_file_id: i64,
+    data_path: Arc<str>,
     schemas: Arc<BTreeMap<String, Arc<Schema>>>,
     schema_names: Arc<BTreeMap<SchemaId, String>>,
     tables: Arc<BTreeMap<TableId, Arc<Table>>>,
@@ -32,13 +33,14 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// A version without any schema.
-    pub(crate) fn empty(id: SnapshotId, committed_at: DateTime<Utc>) -> Self {
+    pub(crate) fn empty(id: SnapshotId, committed_at: DateTime<Utc>, data_path: &str) -> Self {
         Self {
             id,
             committed_at,
             schema_version: 0,
             next_catalog_id: 0,
             next_file_id: 0,
+            data_path: data_path.into(),
             schemas: Arc::default(),
             schema_names: Arc::default(),
             tables: Arc::default(),
@@ -188,12 +190,9 @@ impl Snapshot {
     /// Adds a table, or puts it in the place of the one with the same id.
     pub(crate) fn put_table(&mut self, table: Table) -> Result<()> {
         let table = Arc::new(table);
-        let old = self.tables.get(&table.id).map(|old| old.name.clone());
-        self.put_relation(
-            table.schema_id,
-            old.as_deref(),
-            Relation::Table(Arc::clone(&table)),
-        )?;
+        let old = self.tables.get(&table.id);
+        let old = old.map(|old| (old.schema_id, old.name.clone()));
+        self.put_relation(table.schema_id, old, Relation::Table(Arc::clone(&table)))?;
         Arc::make_mut(&mut self.tables).insert(table.id, table);
         Ok(())
     }
@@ -201,12 +200,9 @@ impl Snapshot {
     /// Adds a view, or puts it in the place of the one with the same id.
     pub(crate) fn put_view(&mut self, view: View) -> Result<()> {
         let view = Arc::new(view);
-        let old = self.views.get(&view.id).map(|old| old.name.clone());
-        self.put_relation(
-            view.schema_id,
-            old.as_deref(),
-            Relation::View(Arc::clone(&view)),
-        )?;
+        let old = self.views.get(&view.id);
+        let old = old.map(|old| (old.schema_id, old.name.clone()));
+        self.put_relation(view.schema_id, old, Relation::View(Arc::clone(&view)))?;
         Arc::make_mut(&mut self.views).insert(view.id, view);
         Ok(())
     }
@@ -214,22 +210,27 @@ impl Snapshot {
     fn put_relation(
         &mut self,
         schema_id: SchemaId,
-        old: Option<&str>,
+        old: Option<(SchemaId, String)>,
         relation: Relation,
     ) -> Result<()> {
         let schema = self
             .schema_by_id(schema_id)
             .ok_or_else(|| gone("schema", schema_id.0))?;
-        if old != Some(relation.name()) && schema.relations.contains_key(relation.name()) {
+        let stays = old
+            .as_ref()
+            .is_some_and(|(schema, name)| *schema == schema_id && name == relation.name());
+        if !stays && schema.relations.contains_key(relation.name()) {
             return Err(Error::DuplicateRelation {
                 schema: schema.name.clone(),
                 name: relation.name().to_owned(),
             });
         }
+        if let Some((schema, name)) = old.filter(|_| !stays) {
+            self.alter_schema(schema, |schema| {
+                schema.relations.remove(&name);
+            })?;
+        }
         self.alter_schema(schema_id, |schema| {
-            if let Some(old) = old {
-                schema.relations.remove(old);
-            }
             schema
                 .relations
                 .insert(relation.name().to_owned(), relation);
@@ -254,6 +255,16 @@ impl Snapshot {
         self.alter_schema(view.schema_id, |schema| {
             schema.relations.remove(&view.name);
         })
+    }
+
+    /// The schema of that id, or the internal error that it is not there.
+    pub(crate) fn expect_schema(&self, id: SchemaId) -> Result<&Arc<Schema>> {
+        self.schema_by_id(id).ok_or_else(|| gone("schema", id.0))
+    }
+
+    /// The data directory of the warehouse, ending in a slash.
+    pub(crate) fn data_path(&self) -> &str {
+        &self.data_path
     }
 
     /// The table of that id, or the internal error that it is not there.

@@ -6,6 +6,8 @@ pub mod calendar;
 pub mod changes;
 pub mod ddl;
 pub mod defaults;
+pub mod internal;
 pub mod paths;
 pub mod stats;
 pub mod types;
+pub mod values;

@@ -3,8 +3,11 @@
 //! Readers share one connection of their own, which also tells by `PRAGMA data_version` whether another process has committed. The newest
 //! snapshot is kept in memory: commits of this process advance it, a commit of another process makes the next reader load it anew.
 
+mod inlined;
 mod load;
 mod sqlite;
+mod statistics;
+mod upkeep;
 mod write;
 
 pub use sqlite::{FILE, UNFINISHED};
@@ -19,8 +22,11 @@ use parking_lot::{Mutex, RwLock};
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
+use self::statistics::Statistics;
 use crate::commit;
 use crate::error::{Error, Result};
+use crate::fail;
+use crate::files::Disk;
 use crate::ingest::IngestedFile;
 use crate::model::{SnapshotId, TableId};
 use crate::roles::{NewRole, Role};
@@ -79,22 +85,28 @@ impl Store {
     }
 
     /// Opens the database; rewrites the recorded data path when the directory has moved.
-    pub fn open(directory: &Path, data_path: &str) -> Result<Self> {
+    pub fn open(directory: &Path, disk: &Arc<Disk>) -> Result<Self> {
         let mut writer = sqlite::open(directory)?;
-        sqlite::move_data_path(&mut writer, directory, data_path)?;
+        sqlite::move_data_path(&mut writer, directory, &disk.data_path)?;
         let mut connection = sqlite::open(directory)?;
         let data_version = sqlite::data_version(&connection)?;
-        let snapshot = Arc::new(load::load(&mut connection, directory, None)?);
+        let snapshot = Arc::new(load::load(
+            &mut connection,
+            directory,
+            &disk.data_path,
+            None,
+        )?);
         let head = Arc::new(Head {
             current: RwLock::new(snapshot),
             advancing: Mutex::new(()),
         });
         let (requests, queue) = mpsc::channel();
         let thread = {
-            let (head, directory) = (Arc::clone(&head), directory.to_owned());
+            let (head, directory, disk) =
+                (Arc::clone(&head), directory.to_owned(), Arc::clone(disk));
             std::thread::Builder::new()
                 .name("catalog-writer".to_owned())
-                .spawn(move || serve(writer, &queue, &head, &directory))
+                .spawn(move || serve(writer, &queue, &head, &directory, &disk))
                 .map_err(Error::io("start a thread for", directory_of(&connection)))?
         };
         Ok(Self {
@@ -116,15 +128,17 @@ impl Store {
         if data_version == reader.data_version {
             return Ok(self.head.current());
         }
-        if sqlite::newest_snapshot(&reader.connection)? != self.head.current().id {
+        let newest = sqlite::newest_snapshot(&reader.connection)?;
+        if newest != self.head.current().id {
             // Either this process is about to publish the commit, or another process made it.
             let _wait = self.head.advancing.lock();
         }
-        if sqlite::newest_snapshot(&reader.connection)? != self.head.current().id {
-            let current = self.head.current();
+        let current = self.head.current();
+        if newest > current.id {
             let loaded = Arc::new(load::load(
                 &mut reader.connection,
                 &self.directory,
+                current.data_path(),
                 Some(&current),
             )?);
             self.head.publish(&loaded);
@@ -246,6 +260,21 @@ impl Store {
         })
     }
 
+    /// Runs several statements on the writing thread and waits for them.
+    fn write_all<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        let (reply, outcome) = mpsc::sync_channel(1);
+        let directory = self.directory.clone();
+        self.send(Request::Run(Box::new(move |connection| {
+            // As below.
+            let _ =
+                reply.send(work(connection).map_err(|error| sqlite::explain(error, &directory)));
+        })))?;
+        outcome.recv().map_err(|_| stopped())?
+    }
+
     /// Runs a single statement on the writing thread and waits for it.
     fn write<R: Send + 'static>(
         &self,
@@ -288,48 +317,208 @@ fn directory_of(connection: &Connection) -> PathBuf {
     connection.path().map(PathBuf::from).unwrap_or_default()
 }
 
+/// Transactions that are made durable together, at most.
+const GROUP_MAX: usize = 256;
+
+/// The writing thread: one connection, and what it remembers between commits.
+struct Writer<'a> {
+    connection: Connection,
+    head: &'a Head,
+    directory: &'a Path,
+    disk: &'a Disk,
+    /// The snapshot that what follows is true of. A newer one may be known already, if a reader has loaded it.
+    remembered_at: Option<SnapshotId>,
+    statistics: Statistics,
+    known: inlined::Known,
+}
+
+type Reply = oneshot::Sender<Result<Arc<Snapshot>>>;
+
+/// A transaction whose rows are written, but not durable yet.
+struct Done {
+    after: Arc<Snapshot>,
+    written: Vec<PathBuf>,
+    reply: Reply,
+}
+
 fn serve(
-    mut connection: Connection,
+    connection: Connection,
     queue: &mpsc::Receiver<Request>,
     head: &Head,
     directory: &Path,
+    disk: &Disk,
 ) {
-    while let Ok(request) = queue.recv() {
-        match request {
-            Request::Commit(pending, reply) => {
-                let outcome = commit(&mut connection, *pending, head, directory);
-                // The session that asked may be gone; the commit stands all the same.
-                let _ = reply.send(outcome.map_err(|error| sqlite::explain(error, directory)));
+    let mut writer = Writer {
+        connection,
+        head,
+        directory,
+        disk,
+        remembered_at: None,
+        statistics: Statistics::default(),
+        known: inlined::Known::default(),
+    };
+    while let Ok(first) = queue.recv() {
+        let mut group = Vec::new();
+        let mut next = Some(first);
+        while let Some(request) = next {
+            match request {
+                Request::Commit(pending, reply) => group.push((*pending, reply)),
+                Request::Run(work) => {
+                    writer.commit(std::mem::take(&mut group));
+                    work(&mut writer.connection);
+                    writer.statistics.clear();
+                    writer.known.clear();
+                }
             }
-            Request::Run(work) => work(&mut connection),
+            // What has come in while the last group was made durable goes with this one.
+            next = (group.len() < GROUP_MAX)
+                .then(|| queue.try_recv().ok())
+                .flatten();
         }
+        writer.commit(group);
     }
 }
 
-fn commit(
-    connection: &mut Connection,
-    pending: Pending,
-    head: &Head,
-    directory: &Path,
-) -> Result<Arc<Snapshot>> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut newest = head.current();
-    if sqlite::newest_snapshot(&transaction)? != newest.id {
-        newest = Arc::new(load::load_within(&transaction, directory, Some(&newest))?);
-    }
-    let batch = commit::plan(pending, &newest, Utc::now(), |table| {
-        write::next_row_id(&transaction, table)
-    })?;
-    write::write(&transaction, &newest, &batch)?;
-    let after = Arc::new(batch.after);
-    let _advancing = head.advancing.lock();
-    if let Err(error) = transaction.commit() {
-        // SQLite may have failed after the commit was durable. Only then is the new snapshot there, for no one else could have written meanwhile.
-        if !connection.is_autocommit() || sqlite::newest_snapshot(connection).ok() != Some(after.id)
-        {
-            return Err(error.into());
+impl Writer<'_> {
+    /// Commits transactions together; each has its own snapshot and its own outcome.
+    fn commit(&mut self, group: Vec<(Pending, Reply)>) {
+        if group.is_empty() {
+            return;
+        }
+        let mut done = Vec::with_capacity(group.len());
+        let mut failed = Vec::new();
+        let outcome = self.try_commit(group, &mut done, &mut failed);
+        if let Err(error) = &outcome {
+            // Nothing was made durable, so what is remembered of it is wrong.
+            self.statistics.clear();
+            self.known.clear();
+            for Done { written, reply, .. } in done {
+                commit::discard(written);
+                failed.push((reply, again(error)));
+            }
+        } else {
+            for Done { after, reply, .. } in done {
+                // The session that asked may be gone; the commit stands all the same.
+                let _ = reply.send(Ok(after));
+            }
+        }
+        for (reply, error) in failed {
+            // As above.
+            let _ = reply.send(Err(sqlite::explain(error, self.directory)));
         }
     }
-    head.publish(&after);
-    Ok(after)
+
+    fn try_commit(
+        &mut self,
+        group: Vec<(Pending, Reply)>,
+        done: &mut Vec<Done>,
+        failed: &mut Vec<(Reply, Error)>,
+    ) -> Result<()> {
+        let mut group = group.into_iter();
+        let immediate = TransactionBehavior::Immediate;
+        let transaction = match self.connection.transaction_with_behavior(immediate) {
+            Ok(transaction) => transaction,
+            Err(error) => {
+                let error = Error::from(error);
+                failed.extend(group.map(|(_, reply)| (reply, again(&error))));
+                return Err(error);
+            }
+        };
+        let mut newest = self.head.current();
+        let in_database = sqlite::newest_snapshot(&transaction);
+        if self.remembered_at != in_database.as_ref().ok().copied() {
+            // Another process has committed.
+            self.statistics.clear();
+            self.known.clear();
+        }
+        if !matches!(&in_database, Ok(id) if *id == newest.id) {
+            let loaded = in_database.and_then(|_| {
+                let data_path = &self.disk.data_path;
+                load::load_within(&transaction, self.directory, data_path, Some(&newest))
+            });
+            match loaded {
+                Ok(loaded) => newest = Arc::new(loaded),
+                Err(error) => {
+                    failed.extend(group.map(|(_, reply)| (reply, again(&error))));
+                    return Err(error);
+                }
+            }
+        }
+        while let Some((pending, reply)) = group.next() {
+            let (statistics, known) = (&mut self.statistics, &mut self.known);
+            match replay(&transaction, pending, &newest, self.disk, statistics, known) {
+                Ok(Ok((after, written))) => {
+                    newest = Arc::clone(&after);
+                    done.push(Done {
+                        after,
+                        written,
+                        reply,
+                    });
+                }
+                Ok(Err(error)) => failed.push((reply, error)),
+                Err(error) => {
+                    failed.push((reply, again(&error)));
+                    failed.extend(group.map(|(_, reply)| (reply, again(&error))));
+                    return Err(error);
+                }
+            }
+        }
+        if done.is_empty() {
+            return Ok(());
+        }
+        self.statistics.save(&transaction)?;
+        fail::point("a commit is about to become durable");
+        let _advancing = self.head.advancing.lock();
+        if let Err(error) = transaction.commit() {
+            // SQLite may have failed after the commit was durable. Only then is the new snapshot there, for no one else could have written meanwhile.
+            let connection = &self.connection;
+            if !connection.is_autocommit()
+                || sqlite::newest_snapshot(connection).ok() != Some(newest.id)
+            {
+                return Err(error.into());
+            }
+        }
+        fail::point("a commit is durable");
+        self.head.publish(&newest);
+        self.remembered_at = Some(newest.id);
+        Ok(())
+    }
+}
+
+/// Writes the rows of one transaction; if it fails, none of them. The outer error is one that ends the whole group.
+fn replay(
+    sql: &Connection,
+    pending: Pending,
+    newest: &Snapshot,
+    disk: &Disk,
+    statistics: &mut Statistics,
+    known: &mut inlined::Known,
+) -> Result<Result<(Arc<Snapshot>, Vec<PathBuf>)>> {
+    let planned = commit::plan(pending, newest, Utc::now(), disk, |table| {
+        statistics.next_row_id(sql, table)
+    });
+    let batch = match planned {
+        Ok(batch) => batch,
+        Err(error) => return Ok(Err(error)),
+    };
+    sql.prepare_cached("SAVEPOINT one")?.execute([])?;
+    if let Err(error) = write::write(sql, &batch, known) {
+        commit::discard(batch.written);
+        known.clear();
+        sql.execute_batch("ROLLBACK TO one; RELEASE one")?;
+        return Ok(Err(error));
+    }
+    sql.prepare_cached("RELEASE one")?.execute([])?;
+    write::count(sql, &batch, statistics)?;
+    Ok(Ok((Arc::new(batch.after), batch.written)))
+}
+
+/// The same error for another who waits for the same commit.
+fn again(error: &Error) -> Error {
+    match error {
+        Error::Sqlite(rusqlite::Error::SqliteFailure(failure, text)) => {
+            Error::Sqlite(rusqlite::Error::SqliteFailure(*failure, text.clone()))
+        }
+        other => Error::Internal(format!("the commit failed: {other}")),
+    }
 }

@@ -1,10 +1,14 @@
 //! Tests of the crate through its public face, on real directories.
 
+mod alter;
 mod columns;
 mod conflicts;
+mod crash;
 mod damage;
+mod deletes;
 mod golden;
 mod ingest;
+mod inline;
 mod model;
 mod names;
 mod open;
@@ -14,3 +18,4 @@ mod support;
 mod transactions;
 mod two_processes;
 mod types;
+mod upkeep;

@@ -4,6 +4,12 @@
 //! are kept twice: applied, as the snapshot that the transaction's own statements see, and as a list, which commit replays on the newest
 //! snapshot.
 
+mod alter;
+mod depend;
+mod rows;
+mod savepoint;
+
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,15 +17,15 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::change::Change;
+use crate::deletes::DeleteFile;
 use crate::error::{Error, Result};
-use crate::files::write::{TableWriter, WriterTarget};
 use crate::ingest::IngestedFile;
 use crate::model::{
-    COMMENT, ColumnDef, DataFile, LOCAL, Relation, Schema, SchemaId, SnapshotId, Table, TableId,
+    COMMENT, ColumnDef, FileId, LOCAL, Relation, Schema, SchemaId, SnapshotId, Table, TableId,
     View, ViewId,
 };
 use crate::snapshot::Snapshot;
-use crate::spec::{paths, types};
+use crate::spec::{internal, paths, types};
 use crate::warehouse::Warehouse;
 
 /// A handle on an open transaction; clones are the same transaction.
@@ -38,12 +44,13 @@ struct Inner {
 }
 
 #[derive(Debug)]
-struct State {
+pub(crate) struct State {
     overlay: Arc<Snapshot>,
     changes: Vec<Change>,
     ingested: Vec<(TableId, IngestedFile)>,
     /// Files written for the changes, by the table they are for.
     written: Vec<(TableId, PathBuf)>,
+    savepoints: Vec<savepoint::Savepoint>,
     next_local: i64,
     open: bool,
 }
@@ -79,6 +86,7 @@ impl Transaction {
             changes: Vec::new(),
             ingested: Vec::new(),
             written: Vec::new(),
+            savepoints: Vec::new(),
             next_local: LOCAL,
             open: true,
         };
@@ -94,6 +102,11 @@ impl Transaction {
     /// What the statements of this transaction see: its base and its own changes.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.inner.state.lock().overlay)
+    }
+
+    /// The warehouse it is a transaction of.
+    pub fn warehouse(&self) -> &Warehouse {
+        &self.inner.warehouse
     }
 
     /// What the transaction started from.
@@ -153,7 +166,7 @@ impl Transaction {
     pub fn create_table(&self, schema: &str, name: &str, columns: &[ColumnDef]) -> Result<TableId> {
         check_name(name)?;
         for (at, column) in columns.iter().enumerate() {
-            check_name(&column.name)?;
+            check_column_name(&column.name)?;
             if columns[..at].iter().any(|other| other.name == column.name) {
                 return Err(Error::DuplicateColumn {
                     column: column.name.clone(),
@@ -191,6 +204,10 @@ impl Transaction {
                 scan_schema,
                 columns,
                 files: Arc::default(),
+                deletes: Arc::default(),
+                inlined: Arc::default(),
+                schema_version: 0,
+                next_column_id: next_id,
                 rows: 0,
                 bytes: 0,
                 tags: Default::default(),
@@ -276,8 +293,12 @@ impl Transaction {
                 });
             }
             let change = match relation {
-                Relation::Table(table) => Change::RenameTable(table.id, new_name.to_owned()),
-                Relation::View(view) => Change::RenameView(view.id, new_name.to_owned()),
+                Relation::Table(table) => {
+                    Change::RenameTable(table.id, table.schema_id, new_name.to_owned())
+                }
+                Relation::View(view) => {
+                    Change::RenameView(view.id, view.schema_id, new_name.to_owned())
+                }
             };
             state.push(change)
         })
@@ -328,25 +349,6 @@ impl Transaction {
             };
             state.push(change)
         })
-    }
-
-    /// A streaming writer that appends to a table. Several may run at once, on one table too.
-    ///
-    /// # Errors
-    /// [`Error::TransactionEnded`]; the table is not there any more, or an outside writer used a feature we cannot keep up.
-    pub fn writer(&self, table: TableId) -> Result<TableWriter> {
-        let target = {
-            let state = self.open()?;
-            let table = state.overlay.expect_table(table)?;
-            if let Some(feature) = &table.unreadable {
-                return Err(Error::UnsupportedFeature {
-                    object: format!("table \"{}\"", table.qualified_name()),
-                    feature: feature.clone(),
-                });
-            }
-            WriterTarget::new(self.inner.warehouse.clone(), Arc::clone(table))
-        };
-        Ok(TableWriter::new(self.clone(), target))
     }
 
     /// Notes that a file has been taken into a table, to be committed with its rows.
@@ -415,22 +417,49 @@ impl Transaction {
         if changes.is_empty() && ingested.is_empty() {
             return Ok(self.inner.base.id);
         }
-        let pending = Pending {
-            base: Arc::clone(&self.inner.base),
-            changes,
-            ingested,
+        let inlined = changes.iter().filter_map(|change| match change {
+            Change::Inline(id, _) => Some(*id),
+            _ => None,
+        });
+        let inlined = inlined.collect::<BTreeSet<_>>();
+        let outcome = match self.write_deletes(&changes).await {
+            Ok(delete_files) => {
+                let pending = Pending {
+                    base: Arc::clone(&self.inner.base),
+                    changes,
+                    ingested,
+                    delete_files,
+                    inline_rows_max: self.inner.warehouse.inline_rows_max(),
+                };
+                self.inner.warehouse.store().commit(pending).await
+            }
+            Err(error) => Err(error),
         };
-        let outcome = self.inner.warehouse.store().commit(pending).await;
         let mut state = self.inner.state.lock();
         let mut written = std::mem::take(&mut state.written);
         match &outcome {
-            // Files for a table that the transaction dropped afterwards are in no snapshot.
-            Ok(_) => written.retain(|(table, _)| state.overlay.table_by_id(*table).is_none()),
+            // Files of a table that the transaction dropped, or whose rows it deleted, are in no snapshot; nor are deletes that had to be
+            // joined with those of another transaction.
+            Ok(snapshot) => {
+                let named = named_files(snapshot, &state.overlay, &written);
+                written.retain(|(_, path)| {
+                    let name = path.file_name().and_then(|name| name.to_str());
+                    !name.is_some_and(|name| named.contains(name))
+                });
+            }
             Err(_) => state.overlay = Arc::clone(&self.inner.base),
         }
         drop(state);
         delete(written);
-        outcome.map(|snapshot| snapshot.id)
+        let snapshot = outcome?;
+        for table in inlined {
+            if let Some(table) = snapshot.table_by_id(table) {
+                self.inner
+                    .warehouse
+                    .flush_if_due(table.id, table.inlined.rows());
+            }
+        }
+        Ok(snapshot.id)
     }
 
     /// Forgets the changes, deletes the files written for them and ends the transaction. Ending twice does nothing.
@@ -440,27 +469,6 @@ impl Transaction {
             // A failure to run the deletion leaves files that no row names, which clean-up finds.
             let _ = tokio::task::spawn_blocking(move || delete(written)).await;
         }
-    }
-
-    /// Adds files that a writer has made durable.
-    pub(crate) fn add_files(
-        &self,
-        table: TableId,
-        files: Vec<Arc<DataFile>>,
-        written: Vec<PathBuf>,
-    ) -> Result<()> {
-        let written: Vec<_> = written.into_iter().map(|path| (table, path)).collect();
-        let outcome = self.change(|state| {
-            if !files.is_empty() {
-                state.push(Change::AddFiles(table, files))?;
-            }
-            state.written.extend(written.iter().cloned());
-            Ok(())
-        });
-        if outcome.is_err() {
-            delete(written);
-        }
-        outcome
     }
 
     fn open(&self) -> Result<parking_lot::MutexGuard<'_, State>> {
@@ -473,7 +481,7 @@ impl Transaction {
     }
 
     /// Runs `body` on the state; if it fails, the state is as before.
-    fn change<R>(&self, body: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
+    pub(crate) fn change<R>(&self, body: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
         let mut state = self.open()?;
         let overlay = Arc::clone(&state.overlay);
         let changes = state.changes.len();
@@ -493,7 +501,7 @@ impl State {
         id
     }
 
-    fn push(&mut self, change: Change) -> Result<()> {
+    pub(crate) fn push(&mut self, change: Change) -> Result<()> {
         change.apply(Arc::make_mut(&mut self.overlay))?;
         self.changes.push(change);
         Ok(())
@@ -505,6 +513,7 @@ impl State {
             self.overlay = Arc::clone(base);
         }
         self.changes.clear();
+        self.savepoints.clear();
         self.ingested.clear();
         std::mem::take(&mut self.written)
     }
@@ -526,6 +535,60 @@ pub(crate) struct Pending {
     pub base: Arc<Snapshot>,
     pub changes: Vec<Change>,
     pub ingested: Vec<(TableId, IngestedFile)>,
+    pub delete_files: Vec<PreparedDeletes>,
+    pub inline_rows_max: u64,
+}
+
+/// A delete file written for the base of the transaction, to be used if the head has no other deletes in the data file.
+#[derive(Debug)]
+pub(crate) struct PreparedDeletes {
+    pub table: TableId,
+    pub data_file: FileId,
+    pub file: Arc<DeleteFile>,
+}
+
+/// The names of the files that `snapshot` has in the tables that `written` are for. Names are unique, so the ids that tables made by the
+/// transaction have got do not matter.
+fn named_files(
+    snapshot: &Snapshot,
+    overlay: &Snapshot,
+    written: &[(TableId, PathBuf)],
+) -> HashSet<String> {
+    let ids = written.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>();
+    let mut named = HashSet::new();
+    for id in ids {
+        // A table of this transaction is found by the name it has in the end.
+        let table = match overlay.table_by_id(id) {
+            Some(table) if id.is_local() => snapshot.table(&table.schema, &table.name),
+            Some(_) => snapshot.table_by_id(id),
+            None => None,
+        };
+        let Some(table) = table else { continue };
+        named.extend(table.files.iter().map(|file| file.path.clone()));
+        let deletes = table.deletes.values();
+        let delete_files = deletes.filter_map(|deletes| deletes.file.as_ref());
+        named.extend(delete_files.map(|file| file.path.clone()));
+    }
+    named
+}
+
+/// Refuses a table that an outside writer has put beyond us.
+fn check_readable(table: &Table) -> Result<()> {
+    match &table.unreadable {
+        None => Ok(()),
+        Some(feature) => Err(Error::UnsupportedFeature {
+            object: format!("table \"{}\"", table.qualified_name()),
+            feature: feature.clone(),
+        }),
+    }
+}
+
+async fn in_background<R: Send + 'static>(
+    work: impl FnOnce() -> Result<R> + Send + 'static,
+) -> Result<R> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::Internal(format!("work on files ended early: {error}")))?
 }
 
 /// Names are any text but the empty one and, as in PostgreSQL, text with a NUL. The limit keeps a hostile name from bloating every error.
@@ -544,6 +607,21 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
         name: name.chars().take(64).collect(),
         reason,
     })
+}
+
+/// Columns of tables do not have the names that the specification keeps for hidden ones.
+fn check_column_name(name: &str) -> Result<()> {
+    check_name(name)?;
+    if name.starts_with(internal::PREFIX) {
+        return Err(Error::InvalidName {
+            name: name.to_owned(),
+            reason: format!(
+                "Names of columns that begin with {} are reserved.",
+                internal::PREFIX
+            ),
+        });
+    }
+    Ok(())
 }
 
 /// Deletes files that no row of the catalog names. One that cannot be deleted is harmless and found by clean-up later.

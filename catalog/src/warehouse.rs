@@ -2,13 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
+use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
-use crate::files::durable::{self, DurableDirectories};
+use crate::files::Disk;
+use crate::files::durable;
 use crate::files::verify::Verified;
 use crate::ingest::IngestedFile;
 use crate::model::{SnapshotId, TableId};
@@ -21,6 +26,9 @@ use crate::txn::Transaction;
 /// The directory of the data files within the warehouse.
 const DATA: &str = "data";
 
+/// Where making a file costs about as much as so many rows in the database: .6 ms for a file that is made durable, 5 µs for a row.
+const INLINE_ROWS_MAX: u64 = 100;
+
 /// A handle on an open warehouse; clones are the same warehouse.
 ///
 /// `DIR/catalog.sqlite` is a DuckLake catalog, `DIR/data/` holds the Parquet files. Several processes may have the same directory open.
@@ -32,11 +40,12 @@ pub struct Warehouse {
 #[derive(Debug)]
 struct Inner {
     directory: PathBuf,
-    data_path: String,
     store: Store,
     objects: Arc<dyn ObjectStore>,
-    durable: DurableDirectories,
-    verified: Verified,
+    disk: Arc<Disk>,
+    inline_rows_max: AtomicU64,
+    /// Tables that are being flushed in the background.
+    flushing: Mutex<HashSet<TableId>>,
 }
 
 /// One commit, as the catalog remembers it.
@@ -88,14 +97,14 @@ impl Warehouse {
         }
         let directory = absolute(directory)?;
         let data_path = data_path(&directory)?;
-        let store = Store::open(&directory, &data_path)?;
+        let disk = Arc::new(Disk::new(directory.clone(), data_path));
         let inner = Inner {
-            durable: DurableDirectories::new(directory.clone()),
+            store: Store::open(&directory, &disk)?,
             directory,
-            data_path,
-            store,
             objects: Arc::new(LocalFileSystem::new()),
-            verified: Verified::default(),
+            disk,
+            inline_rows_max: AtomicU64::new(INLINE_ROWS_MAX),
+            flushing: Mutex::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -108,6 +117,22 @@ impl Warehouse {
     /// The catalog cannot be read.
     pub fn snapshot(&self) -> Result<Arc<Snapshot>> {
         self.store().snapshot()
+    }
+
+    /// An older snapshot: the warehouse as it was.
+    ///
+    /// # Errors
+    /// [`Error::UndefinedSnapshot`] if there was none of that number, or it has expired.
+    pub fn snapshot_at(&self, id: SnapshotId) -> Result<Arc<Snapshot>> {
+        self.store().snapshot_at(id)
+    }
+
+    /// The snapshot that was the newest at a time.
+    ///
+    /// # Errors
+    /// [`Error::UndefinedSnapshot`] if the warehouse is younger, or the snapshot has expired.
+    pub fn snapshot_as_of(&self, time: DateTime<Utc>) -> Result<Arc<Snapshot>> {
+        self.store().snapshot_as_of(time)
     }
 
     /// Begins a transaction on the newest snapshot.
@@ -180,25 +205,40 @@ impl Warehouse {
         self.store().drop_role(name)
     }
 
+    /// How many rows a writer adds at most without making a file: they lie in the catalog database, where an insert costs one small
+    /// transaction, until [`flush`](Self::flush) moves them to a file. As many deletes of one file by one transaction are recorded there too.
+    pub fn inline_rows_max(&self) -> u64 {
+        self.inner.inline_rows_max.load(Ordering::Relaxed)
+    }
+
+    /// Sets [`inline_rows_max`](Self::inline_rows_max) for this process; 0 makes a file for every write.
+    pub fn set_inline_rows_max(&self, rows: u64) {
+        self.inner.inline_rows_max.store(rows, Ordering::Relaxed);
+    }
+
+    pub(crate) fn flushing(&self) -> &Mutex<HashSet<TableId>> {
+        &self.inner.flushing
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.inner.store
     }
 
     /// The data directory as the catalog records it: absolute, ending in a slash.
     pub(crate) fn data_path(&self) -> &str {
-        &self.inner.data_path
+        &self.inner.disk.data_path
     }
 
     pub(crate) fn objects(&self) -> &Arc<dyn ObjectStore> {
         &self.inner.objects
     }
 
-    pub(crate) fn durable(&self) -> &DurableDirectories {
-        &self.inner.durable
+    pub(crate) fn disk(&self) -> &Arc<Disk> {
+        &self.inner.disk
     }
 
     pub(crate) fn verified(&self) -> &Verified {
-        &self.inner.verified
+        &self.inner.disk.verified
     }
 }
 

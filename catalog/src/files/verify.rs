@@ -25,6 +25,17 @@ pub struct Expected {
     pub checksum: Option<String>,
 }
 
+impl Expected {
+    /// The error that the file is not as it was written.
+    pub fn damaged(&self, reason: String) -> Error {
+        Error::DataFileDamaged {
+            table: self.table.clone(),
+            path: self.path.clone(),
+            reason,
+        }
+    }
+}
+
 /// Files that have been found as written, by path. File names are never used twice.
 #[derive(Debug, Default)]
 pub struct Verified {
@@ -37,6 +48,16 @@ impl Verified {
         let cell = Arc::clone(self.files.lock().entry(expected.path.clone()).or_default());
         cell.get_or_try_init(|| check_in_background(Arc::clone(expected)))
             .await?;
+        Ok(())
+    }
+
+    /// The same where blocking is allowed. Two threads may check one file at once; the result is the same.
+    pub fn ensure_blocking(&self, expected: &Expected) -> Result<()> {
+        let cell = Arc::clone(self.files.lock().entry(expected.path.clone()).or_default());
+        if !cell.initialized() {
+            check(expected)?;
+            self.trust(expected.path.clone());
+        }
         Ok(())
     }
 
@@ -75,17 +96,12 @@ pub fn check(expected: &Expected) -> Result<()> {
         },
         _ => Error::io("open", path)(error),
     })?;
-    let damaged = |reason| Error::DataFileDamaged {
-        table: expected.table.clone(),
-        path: expected.path.clone(),
-        reason,
-    };
     let bytes = file
         .metadata()
         .map_err(Error::io("read the size of", path))?
         .len();
     if bytes != expected.bytes {
-        return Err(damaged(format!(
+        return Err(expected.damaged(format!(
             "It has {bytes} bytes; {} were written.",
             expected.bytes
         )));
@@ -93,9 +109,8 @@ pub fn check(expected: &Expected) -> Result<()> {
     if let Some(checksum) = &expected.checksum
         && checksum_of(file).map_err(Error::io("read", path))? != *checksum
     {
-        return Err(damaged(
-            "Its checksum is not the one recorded when it was written.".to_owned(),
-        ));
+        return Err(expected
+            .damaged("Its checksum is not the one recorded when it was written.".to_owned()));
     }
     Ok(())
 }

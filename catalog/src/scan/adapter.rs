@@ -17,6 +17,7 @@ use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 
 use crate::error::Error;
 use crate::model::{Column, ColumnId, Table};
+use crate::spec::internal;
 use crate::spec::stats::Bound;
 
 /// The columns of a table, by which expressions over it are turned into expressions over one of its files.
@@ -55,8 +56,12 @@ impl PhysicalExprAdapterFactory for ByFieldId {
         for (at, field) in physical.fields().iter().enumerate() {
             let column =
                 field_id(field).and_then(|id| self.columns.iter().find(|column| column.id == id));
-            // A column that the table does not have any more must not be found under any name.
-            let name = column.map_or_else(|| format!("\0{at}"), |column| column.name.clone());
+            let name = match column {
+                Some(column) => column.name.clone(),
+                None if field.name().starts_with(internal::PREFIX) => field.name().clone(),
+                // A column that the table does not have any more must not be found under any name.
+                None => format!("\0{at}"),
+            };
             if let Some(column) = column
                 && !same_parts(column, field)
             {

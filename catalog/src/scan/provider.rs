@@ -1,16 +1,23 @@
 //! The table provider: from a table of a snapshot to a Parquet scan.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use chrono::DateTime;
 use datafusion::catalog::Session;
 use datafusion::common::config::TableParquetOptions;
-use datafusion::common::{DFSchema, Result as EngineResult, Statistics, project_schema};
+use datafusion::common::stats::Precision;
+use datafusion::common::{
+    ColumnStatistics, DFSchema, Result as EngineResult, Statistics, project_schema,
+};
 use datafusion::datasource::TableProvider;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::logical_expr::utils::conjunction;
@@ -19,16 +26,18 @@ use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectMeta;
 use object_store::path::Path as ObjectPath;
 
 use super::adapter::ByFieldId;
 use super::prune::Bounds;
 use super::reader::CheckedReaders;
-use super::statistics;
+use super::{identity, statistics};
+use crate::deletes::{self, Deletes, Positions};
 use crate::error::{Error, Result};
 use crate::files::verify::Expected;
-use crate::model::{DataFile, Table};
+use crate::model::{DataFile, FileId, Table};
 use crate::spec::paths;
 use crate::warehouse::Warehouse;
 
@@ -41,6 +50,7 @@ pub struct TableScan {
     warehouse: Warehouse,
     table: Arc<Table>,
     directory: String,
+    with_row_identity: bool,
 }
 
 impl TableScan {
@@ -51,6 +61,17 @@ impl TableScan {
             warehouse,
             table,
             directory,
+            with_row_identity: false,
+        }
+    }
+
+    /// The same scan with the columns [`FILE_COLUMN`](crate::FILE_COLUMN), [`POSITION_COLUMN`](crate::POSITION_COLUMN) and
+    /// [`ROW_ID_COLUMN`](crate::ROW_ID_COLUMN) behind those of the table, for statements that change rows. No column of a table has such a
+    /// name. Those that a query does not use cost nothing.
+    pub fn with_row_identity(self) -> Self {
+        Self {
+            with_row_identity: true,
+            ..self
         }
     }
 
@@ -106,7 +127,69 @@ impl TableScan {
         })
     }
 
-    fn partitioned_file(&self, file: &DataFile) -> Result<PartitionedFile> {
+    /// A scan of the rows that lie in the catalog database, if there are any.
+    fn inlined(
+        &self,
+        projection: Option<&Vec<usize>>,
+    ) -> EngineResult<Option<Arc<dyn ExecutionPlan>>> {
+        if self.table.inlined.rows() == 0 {
+            return Ok(None);
+        }
+        let schema = self.schema();
+        let mut batches = Vec::new();
+        for (batch, keys, row_ids) in self.table.inlined.scan(&self.table)? {
+            let mut columns = batch.columns().to_vec();
+            if self.with_row_identity {
+                columns.extend(identity::of_inlined(&keys, &row_ids));
+            }
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            batches.push(RecordBatch::try_new_with_options(
+                Arc::clone(&schema),
+                columns,
+                &options,
+            )?);
+        }
+        let scan = MemorySourceConfig::try_new_exec(&[batches], schema, projection.cloned())?;
+        Ok(Some(scan))
+    }
+
+    /// Which rows of `files` are deleted. What has to be read from delete files for that is kept in the snapshot.
+    async fn deletes(&self, files: &[Arc<DataFile>]) -> Result<HashMap<FileId, Arc<Positions>>> {
+        let mut found = HashMap::new();
+        let mut unknown = Vec::new();
+        if !self.table.deletes.is_empty() {
+            for file in files {
+                match self.table.deletes.get(&file.id).map(Deletes::known) {
+                    Some(Some(known)) => drop(found.insert(file.id, known)),
+                    Some(None) => unknown.push(Arc::clone(file)),
+                    None => {}
+                }
+            }
+        }
+        if !unknown.is_empty() {
+            let (table, disk) = (Arc::clone(&self.table), Arc::clone(self.warehouse.disk()));
+            let read = tokio::task::spawn_blocking(move || {
+                let directory = disk.directory(&table);
+                let place = disk.place(&directory);
+                let read = unknown.iter().filter_map(|file| {
+                    let deletes = table.deletes.get(&file.id)?;
+                    Some(deletes.load(file, &place).map(|rows| (file.id, rows)))
+                });
+                read.collect::<Result<Vec<_>>>()
+            });
+            let read = read.await.map_err(|error| {
+                Error::Internal(format!("the reading of deletes ended early: {error}"))
+            })?;
+            found.extend(read?);
+        }
+        Ok(found)
+    }
+
+    fn partitioned_file(
+        &self,
+        file: &DataFile,
+        deleted: Option<&Arc<Positions>>,
+    ) -> Result<PartitionedFile> {
         let path = paths::resolve(
             &self.directory,
             [(file.path.as_str(), file.path_is_relative)],
@@ -135,17 +218,34 @@ impl TableScan {
         let footer = usize::try_from(file.footer_bytes)
             .unwrap_or(0)
             .saturating_add(8);
-        Ok(PartitionedFile::new_from_meta(meta)
+        let mut partitioned = PartitionedFile::new_from_meta(meta)
             .with_metadata_size_hint(footer)
-            .with_statistics(statistics::of_file(&self.table, file))
-            .with_extension(Arc::new(expected)))
+            .with_extension(Arc::new(expected));
+        let mut known = statistics::of_rows_left(&self.table, file);
+        if self.with_row_identity {
+            partitioned.partition_values = identity::file_values(file);
+            let mut wider = Statistics::clone(&known);
+            wider
+                .column_statistics
+                .push(ColumnStatistics::new_unknown());
+            known = Arc::new(wider);
+        }
+        if let Some(deleted) = deleted {
+            let left = ParquetRowSelection::new(deletes::selection(file.rows, deleted)?);
+            partitioned = partitioned.with_extension(left);
+        }
+        Ok(partitioned.with_statistics(known))
     }
 }
 
 #[async_trait]
 impl TableProvider for TableScan {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.table.scan_schema)
+        if self.with_row_identity {
+            identity::with_hidden(&self.table.scan_schema)
+        } else {
+            Arc::clone(&self.table.scan_schema)
+        }
     }
 
     fn table_type(&self) -> TableType {
@@ -161,7 +261,18 @@ impl TableProvider for TableScan {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        Some(statistics::of_files(&self.table, &self.table.files))
+        let mut known = statistics::of_files(&self.table, &self.table.files);
+        if self.table.inlined.rows() > 0 {
+            known = Statistics::new_unknown(&self.table.scan_schema);
+            known.num_rows =
+                usize::try_from(self.table.rows).map_or(Precision::Absent, Precision::Exact);
+        }
+        if self.with_row_identity {
+            known
+                .column_statistics
+                .extend((0..3).map(|_| ColumnStatistics::new_unknown()));
+        }
+        Some(known)
     }
 
     async fn scan(
@@ -181,24 +292,27 @@ impl TableProvider for TableScan {
         }
         let mut files = self.prune(state, filters)?;
         if let (Some(limit), true) = (limit, filters.is_empty()) {
-            truncate(&mut files, limit);
+            let limit =
+                limit.saturating_sub(usize::try_from(self.table.inlined.rows()).unwrap_or(0));
+            truncate(&mut files, &self.table, limit);
         }
+        let inlined = self.inlined(projection)?;
         if files.is_empty() {
-            return Ok(Arc::new(EmptyExec::new(project_schema(
-                &self.schema(),
-                projection,
-            )?)));
+            return match inlined {
+                Some(inlined) => Ok(inlined),
+                None => Ok(Arc::new(EmptyExec::new(project_schema(
+                    &self.schema(),
+                    projection,
+                )?))),
+            };
         }
-        let statistics = if files.len() == self.table.files.len() {
-            statistics::of_files(&self.table, &self.table.files)
-        } else {
-            statistics::of_files(&self.table, &files)
-        };
+        let mut statistics = statistics::of_files(&self.table, &files);
+        let deleted = self.deletes(&files).await?;
         let partitions = state.config().target_partitions();
         let groups = FileGroup::new(
             files
                 .iter()
-                .map(|file| self.partitioned_file(file))
+                .map(|file| self.partitioned_file(file, deleted.get(&file.id)))
                 .collect::<Result<Vec<_>>>()?,
         )
         .split_files(partitions);
@@ -215,27 +329,57 @@ impl TableProvider for TableScan {
             state.runtime_env().cache_manager.get_file_metadata_cache(),
             self.warehouse.clone(),
         );
-        let source = ParquetSource::new(self.schema())
+        let source = if self.with_row_identity {
+            let schema = identity::reader_schema(&self.table.scan_schema);
+            statistics
+                .column_statistics
+                .extend((0..4).map(|_| ColumnStatistics::new_unknown()));
+            ParquetSource::new(schema)
+        } else {
+            ParquetSource::new(self.schema())
+        };
+        let source = source
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(readers));
         let adapter: Arc<dyn PhysicalExprAdapterFactory> = Arc::new(ByFieldId::new(&self.table));
+        let wanted = self.with_row_identity.then(|| match projection {
+            Some(projection) => projection.clone(),
+            None => (0..self.table.columns.len() + 3).collect(),
+        });
+        let read = match &wanted {
+            Some(wanted) => Some(identity::reader_projection(&self.table, wanted)),
+            None => projection.cloned(),
+        };
         let config =
             FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
                 .with_file_groups(groups)
                 .with_statistics(statistics)
-                .with_projection_indices(projection.cloned())?
+                .with_projection_indices(read)?
                 .with_limit(limit)
                 .with_expr_adapter(Some(adapter))
                 .build();
-        Ok(DataSourceExec::from_data_source(config))
+        let scan = DataSourceExec::from_data_source(config);
+        let files: Arc<dyn ExecutionPlan> = match wanted {
+            Some(wanted) => identity::project(scan, &self.table, &wanted)?,
+            None => scan,
+        };
+        match inlined {
+            Some(inlined) => UnionExec::try_new(vec![files, inlined]),
+            None => Ok(files),
+        }
     }
 }
 
 /// Keeps the first files that have `limit` rows together.
-fn truncate(files: &mut Vec<Arc<DataFile>>, limit: usize) {
+fn truncate(files: &mut Vec<Arc<DataFile>>, table: &Table, limit: usize) {
     let mut rows = 0u64;
     let enough = files.iter().position(|file| {
-        rows = rows.saturating_add(file.rows);
+        let left = match table.deletes.get(&file.id).map(Deletes::count) {
+            None => file.rows,
+            // One whose deletes nobody has counted may have no row left.
+            Some(deleted) => deleted.map_or(0, |deleted| file.rows.saturating_sub(deleted)),
+        };
+        rows = rows.saturating_add(left);
         rows >= limit as u64
     });
     if let Some(last) = enough {

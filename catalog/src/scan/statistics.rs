@@ -13,7 +13,7 @@ use crate::model::{Column, DataFile, FileColumn, Table};
 use crate::spec::stats::Bound;
 use crate::spec::types::ColumnType;
 
-/// The statistics of one file, kept with the file for the schema it was first asked with.
+/// The statistics of one file as it was written, kept with the file for the schema it was first asked with.
 pub fn of_file(table: &Table, file: &DataFile) -> Arc<Statistics> {
     let (schema, statistics) = file.engine.get_or_init(|| {
         (
@@ -28,10 +28,24 @@ pub fn of_file(table: &Table, file: &DataFile) -> Arc<Statistics> {
     }
 }
 
+/// The statistics of the rows of one file that are not deleted: how many is known, what is among them is only bounded.
+pub fn of_rows_left(table: &Table, file: &DataFile) -> Arc<Statistics> {
+    let whole = of_file(table, file);
+    let Some(deletes) = table.deletes.get(&file.id) else {
+        return whole;
+    };
+    let mut left = Statistics::clone(&whole).to_inexact();
+    if let Some(deleted) = deletes.count() {
+        let rows = usize::try_from(file.rows.saturating_sub(deleted));
+        left.num_rows = rows.map_or(Precision::Absent, Precision::Exact);
+    }
+    Arc::new(left)
+}
+
 /// The statistics of several files together.
 pub fn of_files(table: &Table, files: &[Arc<DataFile>]) -> Statistics {
     let mut all = Statistics::new_unknown(&table.scan_schema);
-    let mut files = files.iter().map(|file| of_file(table, file));
+    let mut files = files.iter().map(|file| of_rows_left(table, file));
     let Some(first) = files.next() else {
         all.num_rows = Precision::Exact(0);
         return all;
@@ -76,7 +90,7 @@ fn of_column(column: &Column, data_type: &DataType, known: &FileColumn) -> Colum
         (Some(value), _) => Precision::Exact(value),
     };
     let floating = matches!(column.column_type, T::Float32 | T::Float64);
-    let (min, max) = if floating && known.contains_nan != Some(false) {
+    let (min, max) = if floating && (known.contains_nan != Some(false) || column.widened) {
         (Precision::Absent, Precision::Absent)
     } else {
         (precise(bound(&known.min)), precise(bound(&known.max)))

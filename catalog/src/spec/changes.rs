@@ -25,6 +25,16 @@ pub enum ChangeMade {
     AlteredTable(i64),
     /// The tags of a view were altered, by id.
     AlteredView(i64),
+    /// Rows were added to the catalog database for a table, by id.
+    InlinedInsert(i64),
+    /// Rows of a table were deleted in the catalog database, by id.
+    InlinedDelete(i64),
+    /// Rows of a table were moved from the catalog database to files, by id.
+    InlineFlush(i64),
+    /// Files of a table were joined, by id.
+    MergeAdjacent(i64),
+    /// Files of a table were written anew without deleted rows, by id.
+    RewriteDelete(i64),
     /// Something that only outside writers do: the word and what follows its colon.
     Other(String, String),
 }
@@ -46,6 +56,11 @@ impl fmt::Display for ChangeMade {
             Self::DeletedFromTable(id) => write!(f, "deleted_from_table:{id}"),
             Self::AlteredTable(id) => write!(f, "altered_table:{id}"),
             Self::AlteredView(id) => write!(f, "altered_view:{id}"),
+            Self::InlinedInsert(id) => write!(f, "inlined_insert:{id}"),
+            Self::InlinedDelete(id) => write!(f, "inlined_delete:{id}"),
+            Self::InlineFlush(id) => write!(f, "inline_flush:{id}"),
+            Self::MergeAdjacent(id) => write!(f, "merge_adjacent:{id}"),
+            Self::RewriteDelete(id) => write!(f, "rewrite_delete:{id}"),
             Self::Other(word, rest) => write!(f, "{word}:{rest}"),
         }
     }
@@ -64,7 +79,12 @@ impl ChangeMade {
             Self::DeletedFromTable(_) => 6,
             Self::AlteredTable(_) => 7,
             Self::AlteredView(_) => 8,
-            Self::Other(..) => 9,
+            Self::InlinedInsert(_) => 9,
+            Self::InlinedDelete(_) => 10,
+            Self::InlineFlush(_) => 11,
+            Self::MergeAdjacent(_) => 12,
+            Self::RewriteDelete(_) => 13,
+            Self::Other(..) => 14,
         }
     }
 }
@@ -112,6 +132,11 @@ fn parse_one(part: &str) -> Result<ChangeMade, String> {
         "deleted_from_table" => ChangeMade::DeletedFromTable(id()?),
         "altered_table" => ChangeMade::AlteredTable(id()?),
         "altered_view" => ChangeMade::AlteredView(id()?),
+        "inlined_insert" => ChangeMade::InlinedInsert(id()?),
+        "inlined_delete" => ChangeMade::InlinedDelete(id()?),
+        "inline_flush" => ChangeMade::InlineFlush(id()?),
+        "merge_adjacent" => ChangeMade::MergeAdjacent(id()?),
+        "rewrite_delete" => ChangeMade::RewriteDelete(id()?),
         _ => ChangeMade::Other(word.to_owned(), rest.to_owned()),
     })
 }
@@ -121,7 +146,8 @@ pub(crate) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn unquote(text: &str) -> Option<String> {
+/// The name that [`quote`] has put in quotes.
+pub(crate) fn unquote(text: &str) -> Option<String> {
     let inner = text.strip_prefix('"')?.strip_suffix('"')?;
     let plain = inner.replace("\"\"", "");
     (!plain.contains('"')).then(|| inner.replace("\"\"", "\""))
@@ -144,7 +170,7 @@ mod tests {
 
     #[test]
     fn reads_what_the_official_extension_writes() {
-        let text = r#"dropped_schema:2,created_table:"s"."we""ird/../n,a:m",inserted_into_table:6,merge_adjacent:4"#;
+        let text = r#"dropped_schema:2,created_table:"s"."we""ird/../n,a:m",inserted_into_table:6,merge_adjacent:4,set_things:4"#;
         let parsed = parse(text).unwrap();
         assert_eq!(
             parsed,
@@ -152,7 +178,8 @@ mod tests {
                 ChangeMade::DroppedSchema(2),
                 ChangeMade::CreatedTable("s".into(), "we\"ird/../n,a:m".into()),
                 ChangeMade::InsertedIntoTable(6),
-                ChangeMade::Other("merge_adjacent".into(), "4".into()),
+                ChangeMade::MergeAdjacent(4),
+                ChangeMade::Other("set_things".into(), "4".into()),
             ]
         );
         assert_eq!(print(&parsed), text);

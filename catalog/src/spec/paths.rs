@@ -22,6 +22,11 @@ pub fn file_name() -> String {
     format!("ducklake-{}.parquet", Uuid::now_v7())
 }
 
+/// A new name for a file of deletes.
+pub fn delete_file_name() -> String {
+    format!("ducklake-{}-delete.parquet", Uuid::now_v7())
+}
+
 /// The full path of a file: each part stands alone if it is absolute, else on the one before it.
 pub fn resolve<'a>(data_path: &'a str, parts: impl IntoIterator<Item = (&'a str, bool)>) -> String {
     let mut path = data_path.to_owned();

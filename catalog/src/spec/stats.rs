@@ -158,6 +158,37 @@ impl Bound {
         })
     }
 
+    /// The bound that a value of the engine is.
+    pub fn of_scalar(value: &ScalarValue) -> Option<Self> {
+        use ScalarValue as S;
+        Some(match value {
+            S::Boolean(value) => Self::Int(i128::from((*value)?)),
+            S::Int8(value) => Self::Int((*value)?.into()),
+            S::Int16(value) => Self::Int((*value)?.into()),
+            S::Int32(value) | S::Date32(value) => Self::Int((*value)?.into()),
+            S::UInt8(value) => Self::Int((*value)?.into()),
+            S::UInt16(value) => Self::Int((*value)?.into()),
+            S::UInt32(value) => Self::Int((*value)?.into()),
+            S::UInt64(value) => Self::Int((*value)?.into()),
+            S::Decimal128(value, ..) => Self::Int((*value)?),
+            S::Int64(value)
+            | S::Time64Microsecond(value)
+            | S::TimestampSecond(value, _)
+            | S::TimestampMillisecond(value, _)
+            | S::TimestampMicrosecond(value, _)
+            | S::TimestampNanosecond(value, _) => Self::Int((*value)?.into()),
+            S::Float32(value) => Self::Float((*value)?.into()),
+            S::Float64(value) => Self::Float((*value)?),
+            S::Utf8(value) | S::Utf8View(value) | S::LargeUtf8(value) => {
+                Self::Bytes(value.as_ref()?.as_bytes().to_vec())
+            }
+            S::Binary(value) | S::BinaryView(value) | S::FixedSizeBinary(_, value) => {
+                Self::Bytes(value.clone()?)
+            }
+            _ => return None,
+        })
+    }
+
     /// Lower and upper bound in the statistics of a Parquet column chunk.
     pub fn of_parquet(
         statistics: &Statistics,

@@ -302,6 +302,18 @@ pub fn storage_type(data_type: &DataType) -> Result<DataType, String> {
     })
 }
 
+/// Whether files with a column of type `from` can be read as `to`, as the specification allows for columns that are altered.
+pub(crate) fn is_wider(from: &ColumnType, to: &ColumnType) -> bool {
+    use ColumnType as T;
+    let signed = [T::Int8, T::Int16, T::Int32, T::Int64];
+    let unsigned = [T::UInt8, T::UInt16, T::UInt32, T::UInt64];
+    let floating = [T::Float32, T::Float64];
+    let rank = |ranks: &[T], of: &T| ranks.iter().position(|candidate| candidate == of);
+    [signed.as_slice(), &unsigned, &floating]
+        .iter()
+        .any(|ranks| matches!((rank(ranks, from), rank(ranks, to)), (Some(a), Some(b)) if a < b))
+}
+
 /// Makes a column of a definition, taking ids from `next_id`, outer before inner.
 ///
 /// # Errors
@@ -370,6 +382,7 @@ fn build_part(
         initial_default: None,
         type_modifier,
         comment: None,
+        widened: false,
         children,
     })
 }

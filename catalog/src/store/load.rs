@@ -1,18 +1,19 @@
 //! Reads the newest snapshot from the rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::DataType;
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::sqlite;
+use super::{inlined, sqlite};
+use crate::deletes::{DeleteFile, Deletes, Positions};
 use crate::error::{Error, Result};
 use crate::model::{
     COMMENT, Column, ColumnId, DataFile, FileColumn, FileId, Schema, SchemaId, SnapshotId, Table,
-    TableId, TypeModifier, View, ViewId, totals,
+    TableId, TypeModifier, View, ViewId,
 };
 use crate::snapshot::Snapshot;
 use crate::spec::changes::split;
@@ -43,23 +44,44 @@ macro_rules! live {
 pub fn load(
     connection: &mut Connection,
     directory: &Path,
+    data_path: &str,
     known: Option<&Snapshot>,
 ) -> Result<Snapshot> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-    load_within(&transaction, directory, known)
+    load_within(&transaction, directory, data_path, known)
 }
 
 /// The newest snapshot, within a transaction.
 pub fn load_within(
     sql: &Connection,
     directory: &Path,
+    data_path: &str,
     known: Option<&Snapshot>,
 ) -> Result<Snapshot> {
     Loader {
         sql,
         directory,
+        data_path,
         at: sqlite::newest_snapshot(sql)?.0,
         known,
+    }
+    .load()
+}
+
+/// An older snapshot, which is there.
+pub fn load_at(
+    connection: &mut Connection,
+    directory: &Path,
+    data_path: &str,
+    at: SnapshotId,
+) -> Result<Snapshot> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+    Loader {
+        sql: &transaction,
+        directory,
+        data_path,
+        at: at.0,
+        known: None,
     }
     .load()
 }
@@ -77,6 +99,7 @@ pub fn time(text: &str, directory: &Path) -> Result<DateTime<Utc>> {
 struct Loader<'a> {
     sql: &'a Connection,
     directory: &'a Path,
+    data_path: &'a str,
     at: i64,
     known: Option<&'a Snapshot>,
 }
@@ -110,7 +133,8 @@ impl Loader<'_> {
                     row.get(3)?,
                 ))
             })?;
-        let mut snapshot = Snapshot::empty(SnapshotId(self.at), time(&text, self.directory)?);
+        let at = time(&text, self.directory)?;
+        let mut snapshot = Snapshot::empty(SnapshotId(self.at), at, self.data_path);
         snapshot.schema_version = schema_version;
         snapshot.next_catalog_id = next_catalog_id;
         snapshot.next_file_id = next_file_id;
@@ -171,7 +195,31 @@ impl Loader<'_> {
 
     fn tables(&self, schemas: &Schemas, tags: &mut Tags, snapshot: &mut Snapshot) -> Result<()> {
         let mut columns = self.columns()?;
+        let next_ids = self.next_column_ids()?;
+        let versions = self.schema_versions()?;
+        let known = self.known.filter(|known| {
+            // Rows that an outside writer has flushed, or an expiry has taken away, are not found by what was added and ended since.
+            let forgotten = "SELECT (SELECT min(snapshot_id) FROM ducklake_snapshot) > ?1 OR EXISTS (SELECT 1 FROM ducklake_snapshot_changes WHERE snapshot_id > ?1 AND changes_made LIKE '%inline_flush%')";
+            let forgotten = self
+                .sql
+                .prepare_cached(forgotten)
+                .and_then(|mut statement| statement.query_row(params![known.id.0], |row| row.get(0)));
+            // If it cannot be asked, nothing is taken for known.
+            !forgotten.unwrap_or(true)
+        });
+        let known = known.into_iter().flat_map(|known| {
+            known
+                .tables()
+                .map(|table| (table.id, (known.id.0, Arc::clone(&table.inlined))))
+        });
+        let inlined_rows = inlined::Loader {
+            sql: self.sql,
+            at: self.at,
+            known: known.collect(),
+        };
         let mut files = self.files()?;
+        let mut delete_files = self.delete_files()?;
+        let mut recorded = self.recorded_deletes()?;
         let mut unreadable = self.unreadable()?;
         let mut statement = self.sql.prepare_cached(live!(
             "SELECT table_id, table_uuid, schema_id, table_name, path, path_is_relative FROM ducklake_table WHERE"
@@ -187,7 +235,23 @@ impl Loader<'_> {
             })?;
             let columns = assemble(columns.remove(&id).unwrap_or_default());
             let files = files.remove(&id).unwrap_or_default();
-            let (row_count, bytes) = totals(&files);
+            let deletes = files.iter().filter_map(|file| {
+                let key = (id, file.id);
+                let (delete_file, recorded) = (delete_files.remove(&key), recorded.remove(&key));
+                let rows_to_come = file.partial_max.is_some_and(|newest| newest > self.at);
+                let later = delete_file
+                    .as_ref()
+                    .is_some_and(|file| file.partial_max > Some(self.at));
+                let as_of = (rows_to_come || later).then_some(self.at);
+                (delete_file.is_some() || recorded.is_some() || rows_to_come).then(|| {
+                    let recorded = recorded.unwrap_or_default();
+                    (
+                        file.id,
+                        Deletes::new(delete_file, recorded, as_of, rows_to_come),
+                    )
+                })
+            });
+            let deletes = Arc::new(deletes.collect());
             let (arrow_schema, scan_schema) = Table::schemas_of(&columns);
             let other = columns.iter().flat_map(Column::walk).find_map(|column| {
                 match &column.column_type {
@@ -195,7 +259,14 @@ impl Loader<'_> {
                     _ => None,
                 }
             });
-            snapshot.put_table(Table {
+            let inlined = match inlined_rows.load(id, |version| self.columns_of(id, version))? {
+                Ok(inlined) => inlined,
+                Err(feature) => {
+                    unreadable.insert(id, feature);
+                    Arc::default()
+                }
+            };
+            let table = Table {
                 id,
                 uuid: row.get(1)?,
                 schema_id,
@@ -208,13 +279,27 @@ impl Loader<'_> {
                 scan_schema,
                 columns,
                 files: Arc::new(files),
-                rows: row_count,
-                bytes,
+                deletes,
+                inlined,
+                schema_version: versions.get(&id).copied().unwrap_or(0),
+                next_column_id: next_ids.get(&id).copied().unwrap_or(1),
+                rows: 0,
+                bytes: 0,
                 tags: tags.remove(&id.0).unwrap_or_default(),
                 unreadable: unreadable.remove(&id).or(other),
-            })?;
+            };
+            snapshot.put_table(table.counted())?;
         }
         Ok(())
+    }
+
+    /// The id that the next column of each table gets, above those of all columns it ever had.
+    fn next_column_ids(&self) -> Result<HashMap<TableId, i64>> {
+        let mut statement = self.sql.prepare_cached(
+            "SELECT table_id, max(column_id) + 1 FROM ducklake_column GROUP BY table_id",
+        )?;
+        let rows = statement.query_map([], |row| Ok((TableId(row.get(0)?), row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The column rows of all tables, in order.
@@ -238,6 +323,14 @@ impl Loader<'_> {
                 modifier: row.get(3)?,
             };
             modifiers.insert((row.get(0)?, row.get(1)?), modifier);
+        }
+        let mut widened: HashSet<(i64, i64)> = HashSet::new();
+        let mut statement = self.sql.prepare_cached(
+            "SELECT table_id, column_id FROM ducklake_column WHERE column_type = 'float32' AND end_snapshot <= ?1",
+        )?;
+        let mut rows = statement.query(params![self.at])?;
+        while let Some(row) = rows.next()? {
+            widened.insert((row.get(0)?, row.get(1)?));
         }
         let mut columns: HashMap<TableId, Vec<ColumnRow>> = HashMap::new();
         let mut statement = self.sql.prepare_cached(live!(
@@ -266,6 +359,7 @@ impl Loader<'_> {
                     .remove(&(table, id))
                     .or_else(|| (column_type == ColumnType::Json).then(json)),
                 comment: comments.remove(&(table, id)),
+                widened: column_type == ColumnType::Float64 && widened.contains(&(table, id)),
                 column_type,
                 children: Vec::new(),
             };
@@ -275,6 +369,46 @@ impl Loader<'_> {
             });
         }
         Ok(columns)
+    }
+
+    /// The version of the schema that each table has.
+    fn schema_versions(&self) -> Result<HashMap<TableId, i64>> {
+        let mut statement = self.sql.prepare_cached(
+            "SELECT table_id, max(schema_version) FROM ducklake_schema_versions WHERE begin_snapshot <= ?1 GROUP BY table_id",
+        )?;
+        let rows = statement.query_map(params![self.at], |row| {
+            Ok((TableId(row.get(0)?), row.get(1)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The columns that a table had in a version of the schema.
+    fn columns_of(&self, table: TableId, version: i64) -> Result<Vec<Column>> {
+        let mut statement = self.sql.prepare_cached(
+            "SELECT c.column_id, column_name, column_type, parent_column FROM ducklake_column c, (SELECT min(begin_snapshot) AS at FROM ducklake_schema_versions WHERE table_id = ?1 AND schema_version = ?2) WHERE table_id = ?1 AND begin_snapshot <= at AND (end_snapshot IS NULL OR end_snapshot > at) ORDER BY column_order, column_id",
+        )?;
+        let mut rows = statement.query(params![table.0, version])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let parent: Option<i64> = row.get(3)?;
+            found.push(ColumnRow {
+                column: Column {
+                    id: ColumnId(row.get(0)?),
+                    name: row.get(1)?,
+                    column_type: ColumnType::parse(&row.get::<_, String>(2)?),
+                    data_type: DataType::Null,
+                    nullable: true,
+                    default: None,
+                    initial_default: None,
+                    type_modifier: None,
+                    comment: None,
+                    widened: false,
+                    children: Vec::new(),
+                },
+                parent: parent.map(ColumnId),
+            });
+        }
+        Ok(assemble(found))
     }
 
     /// The data files of all tables with their statistics, oldest first.
@@ -289,7 +423,7 @@ impl Loader<'_> {
         let mut statistics = self.file_columns(first_new)?;
         let mut files: HashMap<TableId, Vec<Arc<DataFile>>> = HashMap::new();
         let mut statement = self.sql.prepare_cached(live!(
-            "SELECT f.data_file_id, table_id, path, path_is_relative, record_count, file_size_bytes, footer_size, row_id_start, checksum FROM ducklake_data_file f LEFT JOIN tributary_data_file t ON t.data_file_id = f.data_file_id WHERE",
+            "SELECT f.data_file_id, table_id, path, path_is_relative, record_count, file_size_bytes, footer_size, row_id_start, checksum, partial_max FROM ducklake_data_file f LEFT JOIN tributary_data_file t ON t.data_file_id = f.data_file_id WHERE",
             "ORDER BY f.data_file_id"
         ))?;
         let mut rows = statement.query(params![self.at])?;
@@ -311,11 +445,74 @@ impl Loader<'_> {
                 footer_bytes: self.count(row.get::<_, Option<i64>>(6)?.unwrap_or(0))?,
                 row_id_start: row.get(7)?,
                 checksum: row.get(8)?,
+                partial_max: row.get(9)?,
                 columns,
                 engine: OnceLock::new(),
             }));
         }
         Ok(files)
+    }
+
+    /// The delete files of all tables, by table and data file.
+    fn delete_files(&self) -> Result<HashMap<(TableId, FileId), Arc<DeleteFile>>> {
+        let known: HashMap<i64, &Arc<DeleteFile>> = self
+            .known
+            .into_iter()
+            .flat_map(Snapshot::tables)
+            .flat_map(|table| table.deletes.values())
+            .filter_map(|deletes| deletes.file.as_ref())
+            .map(|file| (file.id.0, file))
+            .collect();
+        let mut files = HashMap::new();
+        let mut statement = self.sql.prepare_cached(live!(
+            "SELECT delete_file_id, table_id, d.data_file_id, path, path_is_relative, delete_count, file_size_bytes, footer_size, partial_max, checksum FROM ducklake_delete_file d LEFT JOIN tributary_data_file t ON t.data_file_id = d.delete_file_id WHERE format = 'parquet' AND"
+        ))?;
+        let mut rows = statement.query(params![self.at])?;
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            let file = match known.get(&id) {
+                Some(file) => Arc::clone(file),
+                None => Arc::new(DeleteFile {
+                    id: FileId(id),
+                    path: row.get(3)?,
+                    path_is_relative: row.get(4)?,
+                    rows: self.count(row.get(5)?)?,
+                    bytes: self.count(row.get(6)?)?,
+                    footer_bytes: self.count(row.get::<_, Option<i64>>(7)?.unwrap_or(0))?,
+                    partial_max: row.get(8)?,
+                    checksum: row.get(9)?,
+                    content: OnceLock::new(),
+                }),
+            };
+            files.insert((TableId(row.get(1)?), FileId(row.get(2)?)), file);
+        }
+        Ok(files)
+    }
+
+    /// The deletes that are recorded in the database itself, by table and data file.
+    fn recorded_deletes(&self) -> Result<HashMap<(TableId, FileId), Positions>> {
+        let mut found: HashMap<(TableId, FileId), Positions> = HashMap::new();
+        let mut statement = self.sql.prepare_cached(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'ducklake_inlined_delete_[0-9]*'",
+        )?;
+        let names = statement.query_map([], |row| row.get::<_, String>(0))?;
+        for name in names.collect::<Result<Vec<_>, _>>()? {
+            let Some(Ok(table)) = name.rsplit('_').next().map(str::parse) else {
+                continue;
+            };
+            let query =
+                format!("SELECT file_id, row_id FROM \"{name}\" WHERE begin_snapshot <= ?1");
+            let mut statement = self.sql.prepare(&query)?;
+            let mut rows = statement.query(params![self.at])?;
+            while let Some(row) = rows.next()? {
+                let key = (TableId(table), FileId(row.get(0)?));
+                found
+                    .entry(key)
+                    .or_default()
+                    .insert(self.count(row.get(1)?)?);
+            }
+        }
+        Ok(found)
     }
 
     /// The column statistics of live files from id `first` on.
@@ -354,8 +551,8 @@ impl Loader<'_> {
             Ok(())
         };
         note(
-            live!("SELECT table_id FROM ducklake_delete_file WHERE"),
-            "delete files",
+            live!("SELECT table_id FROM ducklake_delete_file WHERE format IS NOT 'parquet' AND"),
+            "delete files other than Parquet",
         )?;
         note(
             live!("SELECT table_id FROM ducklake_data_file WHERE mapping_id IS NOT NULL AND"),
@@ -366,31 +563,9 @@ impl Loader<'_> {
             "encrypted data files",
         )?;
         note(
-            live!("SELECT table_id FROM ducklake_data_file WHERE partial_max IS NOT NULL AND"),
-            "files that span snapshots",
-        )?;
-        note(
             live!("SELECT table_id FROM ducklake_data_file WHERE file_format <> 'parquet' AND"),
             "files other than Parquet",
         )?;
-        let mut statement = self
-            .sql
-            .prepare_cached("SELECT table_id, table_name FROM ducklake_inlined_data_tables")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let name = row.get::<_, String>(1)?.replace('"', "\"\"");
-            let query = format!(
-                "SELECT 1 FROM \"{name}\" WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1) LIMIT 1"
-            );
-            if self
-                .sql
-                .query_row(&query, params![self.at], |_| Ok(()))
-                .optional()?
-                .is_some()
-            {
-                found.insert(TableId(row.get(0)?), "inlined rows".to_owned());
-            }
-        }
         Ok(found)
     }
 

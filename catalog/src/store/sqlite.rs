@@ -153,13 +153,23 @@ pub fn move_data_path(
     if metadata(connection, "data_path")?.as_deref() == Some(data_path) {
         return Ok(());
     }
-    connection
-        .execute(
+    let old = metadata(connection, "data_path")?.unwrap_or_default();
+    let mut moved = || -> Result<()> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute(
             "UPDATE ducklake_metadata SET \"value\" = ?1 WHERE \"key\" = 'data_path' AND \"scope\" IS NULL",
             params![data_path],
-        )
-        .map_err(|error| explain(error.into(), directory))?;
-    Ok(())
+        )?;
+        // A table that was moved to another schema has its full path.
+        for table in ["schema", "table", "data_file", "delete_file"] {
+            let statement = format!(
+                "UPDATE ducklake_{table} SET path = ?1 || substr(path, length(?2) + 1) WHERE NOT path_is_relative AND ?2 <> '' AND substr(path, 1, length(?2)) = ?2"
+            );
+            transaction.execute(&statement, params![data_path, old])?;
+        }
+        Ok(transaction.commit()?)
+    };
+    moved().map_err(|error| explain(error, directory))
 }
 
 fn metadata(connection: &Connection, key: &str) -> Result<Option<String>> {

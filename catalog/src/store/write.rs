@@ -1,21 +1,23 @@
 //! The rows of a commit, inside its SQL transaction.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, params};
+
+use super::inlined;
+use super::statistics::{Added, Statistics};
 
 use crate::commit::Batch;
+use crate::deletes::DeleteFile;
 use crate::error::{Error, Result};
+use crate::fail;
 use crate::ingest::IngestedFile;
-use crate::model::{Column, ColumnId, DataFile, Table, TableId};
+use crate::model::{Column, ColumnId, DataFile, FileId, Table, TableId};
 use crate::snapshot::Snapshot;
-use crate::spec::stats::Bound;
 use crate::spec::types::ColumnType;
 use crate::spec::{changes, defaults};
 
-/// Writes all rows of `batch`, which turns `head` into `batch.after`.
-pub fn write(sql: &Connection, head: &Snapshot, batch: &Batch) -> Result<()> {
+/// Writes all rows of `batch`, but for statistics of tables, which are left to be saved with those of other commits.
+pub fn write(sql: &Connection, batch: &Batch, known: &mut inlined::Known) -> Result<()> {
     let at = batch.after.id.0;
     run(
         sql,
@@ -113,14 +115,19 @@ pub fn write(sql: &Connection, head: &Snapshot, batch: &Batch) -> Result<()> {
             params![at, batch.after.schema_version, table.0],
         )?;
     }
+    for (table, data_file, file) in &batch.new_delete_files {
+        insert_delete_file(sql, at, *table, *data_file, file)?;
+    }
     for (table, files) in &batch.new_files {
         for file in files {
             insert_file(sql, at, table, file)?;
         }
-        let had_rows = head
-            .table_by_id(table.id)
-            .is_some_and(|table| !table.files.is_empty());
-        update_statistics(sql, table, files, had_rows)?;
+    }
+    for (table, file, positions) in &batch.recorded_deletes {
+        inlined::record_deletes(sql, at, *table, file.0, positions)?;
+    }
+    for rows in &batch.inlined {
+        inlined::write(sql, at, rows, known)?;
     }
     for (table, file) in &batch.ingested {
         insert_ingested(sql, at, &batch.after, *table, file)?;
@@ -128,14 +135,35 @@ pub fn write(sql: &Connection, head: &Snapshot, batch: &Batch) -> Result<()> {
     Ok(())
 }
 
-/// The row id that the next row of a table gets.
-pub fn next_row_id(sql: &Connection, table: TableId) -> Result<i64> {
-    let mut statement =
-        sql.prepare_cached("SELECT next_row_id FROM ducklake_table_stats WHERE table_id = ?1")?;
-    Ok(statement
-        .query_row(params![table.0], |row| row.get(0))
-        .optional()?
-        .unwrap_or(0))
+/// Adds the rows of `batch` to the statistics of their tables.
+pub fn count(sql: &Connection, batch: &Batch, statistics: &mut Statistics) -> Result<()> {
+    for (table, files) in &batch.new_files {
+        let added = Added {
+            table,
+            rows: files.iter().map(|file| file.rows).sum(),
+            bytes: files.iter().map(|file| file.bytes).sum(),
+            parts: files.iter().map(|file| file.columns.as_slice()).collect(),
+        };
+        statistics.add(sql, &added)?;
+    }
+    for rows in &batch.inlined {
+        if let Some(table) = batch.after.table_by_id(rows.table) {
+            let added = Added {
+                table,
+                rows: rows.inserted.len() as u64,
+                bytes: 0,
+                parts: rows.statistics.iter().map(Vec::as_slice).collect(),
+            };
+            statistics.add(sql, &added)?;
+        }
+    }
+    for (table, next) in &batch.row_ids {
+        // Those of rows that were deleted again are not used either.
+        if batch.after.table_by_id(*table).is_some() {
+            statistics.reserve(sql, *table, *next)?;
+        }
+    }
+    Ok(())
 }
 
 /// A time as the official extension writes it.
@@ -177,6 +205,12 @@ fn end_rows(sql: &Connection, batch: &Batch, at: i64) -> Result<()> {
     for id in &batch.ended_tags {
         end("ducklake_tag", "object_id", *id)?;
     }
+    for id in &batch.ended_files {
+        end("ducklake_data_file", "data_file_id", id.0)?;
+    }
+    for id in &batch.ended_delete_files {
+        end("ducklake_delete_file", "delete_file_id", id.0)?;
+    }
     for (table, column) in &batch.ended_columns {
         for catalog in ["ducklake_column", "tributary_column"] {
             let statement = format!(
@@ -184,6 +218,10 @@ fn end_rows(sql: &Connection, batch: &Batch, at: i64) -> Result<()> {
             );
             run(sql, &statement, params![at, table.0, column.0])?;
         }
+    }
+    for (table, column) in &batch.dropped_columns {
+        let statement = "UPDATE ducklake_column_tag SET end_snapshot = ?1 WHERE table_id = ?2 AND column_id = ?3 AND end_snapshot IS NULL";
+        run(sql, statement, params![at, table.0, column.0])?;
     }
     Ok(())
 }
@@ -253,14 +291,7 @@ fn insert_file(sql: &Connection, at: i64, table: &Table, file: &DataFile) -> Res
             file.row_id_start
         ],
     )?;
-    if let Some(checksum) = &file.checksum {
-        run(
-            sql,
-            // An outside writer may have given the id away and taken it back; its row is stale then.
-            "INSERT OR REPLACE INTO tributary_data_file VALUES (?1, ?2)",
-            params![file.id.0, checksum],
-        )?;
-    }
+    insert_checksum(sql, file.id, file.checksum.as_deref())?;
     for column in &file.columns {
         run(
             sql,
@@ -279,6 +310,44 @@ fn insert_file(sql: &Connection, at: i64, table: &Table, file: &DataFile) -> Res
         )?;
     }
     Ok(())
+}
+
+/// Delete files take their ids from the same sequence as data files.
+fn insert_checksum(sql: &Connection, id: FileId, checksum: Option<&str>) -> Result<()> {
+    let Some(checksum) = checksum else {
+        return Ok(());
+    };
+    run(
+        sql,
+        // An outside writer may have given the id away and taken it back; its row is stale then.
+        "INSERT OR REPLACE INTO tributary_data_file VALUES (?1, ?2)",
+        params![id.0, checksum],
+    )
+}
+
+fn insert_delete_file(
+    sql: &Connection,
+    at: i64,
+    table: TableId,
+    data_file: FileId,
+    file: &DeleteFile,
+) -> Result<()> {
+    run(
+        sql,
+        "INSERT INTO ducklake_delete_file VALUES (?1, ?2, ?3, NULL, ?4, ?5, ?6, 'parquet', ?7, ?8, ?9, NULL, NULL)",
+        params![
+            file.id.0,
+            table.0,
+            at,
+            data_file.0,
+            file.path,
+            file.path_is_relative,
+            signed(file.rows)?,
+            signed(file.bytes)?,
+            signed(file.footer_bytes)?
+        ],
+    )?;
+    insert_checksum(sql, file.id, file.checksum.as_deref())
 }
 
 fn insert_ingested(
@@ -318,180 +387,14 @@ fn insert_ingested(
     }
 }
 
-/// Bounds over all files of a table, by which outside readers plan.
-#[derive(Debug, Clone, Default)]
-struct TableColumn {
-    contains_null: Option<bool>,
-    contains_nan: Option<bool>,
-    min: Option<String>,
-    max: Option<String>,
-}
-
-/// Adds `files` to the statistics of their table.
-///
-/// A reader may conclude from these rows that a value does not occur, so what is not known of the files before must stay unknown: a column
-/// without a row gets none while the table has older files.
-fn update_statistics(
-    sql: &Connection,
-    table: &Table,
-    files: &[Arc<DataFile>],
-    had_rows: bool,
-) -> Result<()> {
-    let rows = signed(files.iter().map(|file| file.rows).sum())?;
-    let bytes = signed(files.iter().map(|file| file.bytes).sum())?;
-    run(
-        sql,
-        "UPDATE ducklake_table_stats SET record_count = record_count + ?2, next_row_id = next_row_id + ?2, file_size_bytes = file_size_bytes + ?3 WHERE table_id = ?1",
-        params![table.id.0, rows, bytes],
-    )?;
-    if sql.changes() == 0 {
-        run(
-            sql,
-            "INSERT INTO ducklake_table_stats VALUES (?1, ?2, ?2, ?3)",
-            params![table.id.0, rows, bytes],
-        )?;
-    }
-    for column in table
-        .columns
-        .iter()
-        .flat_map(Column::walk)
-        .filter(|column| column.children.is_empty())
-    {
-        let known = sql
-            .prepare_cached("SELECT contains_null, contains_nan, min_value, max_value FROM ducklake_table_column_stats WHERE table_id = ?1 AND column_id = ?2")?
-            .query_row(params![table.id.0, column.id.0], |row| {
-                Ok(TableColumn { contains_null: row.get(0)?, contains_nan: row.get(1)?, min: row.get(2)?, max: row.get(3)? })
-            })
-            .optional()?;
-        if known.is_none() && had_rows {
-            continue;
-        }
-        let empty_so_far = match &known {
-            None => true,
-            Some(known) => {
-                known.min.is_none()
-                    && known.max.is_none()
-                    && !has_values(sql, table, column, files)?
-            }
-        };
-        let is_known = known.is_some();
-        let merged = merge(known, empty_so_far, column, files);
-        let values = params![
-            table.id.0,
-            column.id.0,
-            merged.contains_null,
-            merged.contains_nan,
-            merged.min,
-            merged.max
-        ];
-        if is_known {
-            run(
-                sql,
-                "UPDATE ducklake_table_column_stats SET contains_null = ?3, contains_nan = ?4, min_value = ?5, max_value = ?6 WHERE table_id = ?1 AND column_id = ?2",
-                values,
-            )?;
-        } else {
-            run(
-                sql,
-                "INSERT INTO ducklake_table_column_stats VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL)",
-                values,
-            )?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether files older than `files` have a value in the column. A row of statistics without bounds does not say: its values may all have been
-/// NULL, or without bounds.
-fn has_values(
-    sql: &Connection,
-    table: &Table,
-    column: &Column,
-    files: &[Arc<DataFile>],
-) -> Result<bool> {
-    let first = files.iter().map(|file| file.id.0).min().unwrap_or(i64::MAX);
-    let query = "SELECT 1 FROM ducklake_file_column_stats WHERE table_id = ?1 AND column_id = ?2 AND data_file_id < ?3 AND (value_count IS NULL OR value_count > 0) LIMIT 1";
-    let found = sql
-        .prepare_cached(query)?
-        .query_row(params![table.id.0, column.id.0, first], |_| Ok(()))
-        .optional()?;
-    Ok(found.is_some())
-}
-
-/// The statistics `known` of a column, if it has any, widened by those of `files`.
-fn merge(
-    known: Option<TableColumn>,
-    mut empty: bool,
-    column: &Column,
-    files: &[Arc<DataFile>],
-) -> TableColumn {
-    let mut merged = known.unwrap_or(TableColumn {
-        contains_null: Some(false),
-        contains_nan: matches!(
-            column.column_type,
-            ColumnType::Float32 | ColumnType::Float64
-        )
-        .then_some(false),
-        ..TableColumn::default()
-    });
-    for file in files {
-        let Some(next) = file.column(column.id) else {
-            return TableColumn::default();
-        };
-        merged.contains_null = either(merged.contains_null, Some(next.nulls > 0));
-        merged.contains_nan = either(merged.contains_nan, next.contains_nan);
-        if next.values == 0 {
-            continue;
-        }
-        if std::mem::take(&mut empty) {
-            (merged.min, merged.max) = (next.min.clone(), next.max.clone());
-        } else {
-            merged.min = bound(
-                merged.min.take(),
-                next.min.clone(),
-                &column.column_type,
-                false,
-            );
-            merged.max = bound(
-                merged.max.take(),
-                next.max.clone(),
-                &column.column_type,
-                true,
-            );
-        }
-    }
-    merged
-}
-
-fn either(left: Option<bool>, right: Option<bool>) -> Option<bool> {
-    match (left, right) {
-        (Some(true), _) | (_, Some(true)) => Some(true),
-        (Some(false), Some(false)) => Some(false),
-        _ => None,
-    }
-}
-
-/// The wider of two bounds; unknown if one is.
-fn bound(
-    left: Option<String>,
-    right: Option<String>,
-    column_type: &ColumnType,
-    upper: bool,
-) -> Option<String> {
-    let (left, right) = (left?, right?);
-    let (a, b) = (
-        Bound::parse(&left, column_type)?,
-        Bound::parse(&right, column_type)?,
-    );
-    let left_wins = if upper { a >= b } else { a <= b };
-    Some(if left_wins { left } else { right })
-}
-
-fn signed(value: u64) -> Result<i64> {
+/// A count as the catalog holds it.
+pub fn signed(value: u64) -> Result<i64> {
     i64::try_from(value).map_err(|_| Error::Internal(format!("{value} does not fit the catalog")))
 }
 
-fn run(sql: &Connection, statement: &str, values: &[&dyn rusqlite::ToSql]) -> Result<()> {
+/// Runs a statement that stays prepared.
+pub fn run(sql: &Connection, statement: &str, values: &[&dyn rusqlite::ToSql]) -> Result<()> {
     sql.prepare_cached(statement)?.execute(values)?;
+    fail::point("a statement of a commit has run");
     Ok(())
 }

@@ -155,8 +155,8 @@ async fn a_widened_column_reads_old_files() {
 async fn features_of_outside_writers_that_we_cannot_read_are_refused() {
     for (statement, feature) in [
         (
-            "INSERT INTO ducklake_delete_file (delete_file_id, table_id, begin_snapshot, data_file_id) VALUES (9, 2, 2, 0)",
-            "delete files",
+            "INSERT INTO ducklake_delete_file (delete_file_id, table_id, begin_snapshot, data_file_id, path, path_is_relative, format, delete_count, file_size_bytes) VALUES (9, 2, 2, 0, 'f', 1, 'puffin', 1, 1)",
+            "delete files other than Parquet",
         ),
         (
             "UPDATE ducklake_data_file SET mapping_id = 1 WHERE table_id = 2",
@@ -167,12 +167,8 @@ async fn features_of_outside_writers_that_we_cannot_read_are_refused() {
             "encrypted data files",
         ),
         (
-            "UPDATE ducklake_data_file SET partial_max = 1 WHERE table_id = 2",
-            "files that span snapshots",
-        ),
-        (
             "INSERT INTO ducklake_inlined_data_tables VALUES (2, 'in\"lined', 1); CREATE TABLE \"in\"\"lined\"(row_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT); INSERT INTO \"in\"\"lined\" VALUES (1, 2, NULL)",
-            "inlined rows",
+            "inlined rows of another form",
         ),
         (
             "UPDATE ducklake_column SET column_type = 'int128' WHERE column_name = 'id' AND table_id = 2",

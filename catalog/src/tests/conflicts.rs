@@ -1,12 +1,20 @@
 use super::support::*;
-use crate::{CommentOn, Error, Transaction, ViewDef};
+use crate::{ColumnDef, CommentOn, Error, Transaction, ViewDef};
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::prelude::{col, lit};
 
 /// Something a transaction does to `public.t`, `public.v` or schema `s`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Act {
     Append,
+    DeleteSame,
+    DeleteOther,
+    Truncate,
     Drop,
     Rename,
+    AddColumn,
+    Move,
     Comment,
     CommentColumn,
     CreateSameName,
@@ -18,8 +26,13 @@ enum Act {
 }
 
 impl Act {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 16] = [
+        Self::AddColumn,
+        Self::Move,
         Self::Append,
+        Self::DeleteSame,
+        Self::DeleteOther,
+        Self::Truncate,
         Self::Drop,
         Self::Rename,
         Self::Comment,
@@ -42,10 +55,28 @@ impl Act {
         };
         match self {
             Self::Append => drop(append(transaction, id, &rows(&[(9, who)])).await.unwrap()),
+            Self::DeleteSame => {
+                let filter = col("id").eq(lit(1));
+                assert_eq!(delete_in(transaction, "t", filter).await.unwrap(), 1);
+            }
+            // Each of the two has a row of its own to delete.
+            Self::DeleteOther => {
+                let filter = col("name").eq(lit(who));
+                assert_eq!(delete_in(transaction, "t", filter).await.unwrap(), 1);
+            }
+            Self::Truncate => drop(transaction.truncate("public", "t").unwrap()),
             Self::Drop => transaction.drop_table("public", "t").unwrap(),
             Self::Rename => transaction
                 .rename_relation("public", "t", &format!("t_{who}"))
                 .unwrap(),
+            Self::AddColumn => {
+                let column = ColumnDef::new(who, DataType::Int64);
+                let none = ScalarValue::Null;
+                transaction
+                    .add_column("public", "t", &column, &none)
+                    .unwrap();
+            }
+            Self::Move => transaction.move_relation("public", "t", "main").unwrap(),
             Self::Comment => transaction
                 .set_comment(CommentOn::Table("public", "t"), Some(who))
                 .unwrap(),
@@ -75,12 +106,34 @@ impl Act {
     /// Whether two transactions that do these from one base may both commit, the second after the first.
     fn commutes(first: Self, second: Self) -> bool {
         use Act::*;
-        let on_table = |act| matches!(act, Append | Drop | Rename | Comment | CommentColumn);
+        let on_table = |act| {
+            matches!(
+                act,
+                Append
+                    | DeleteSame
+                    | DeleteOther
+                    | Truncate
+                    | Drop
+                    | Rename
+                    | AddColumn
+                    | Move
+                    | Comment
+                    | CommentColumn
+            )
+        };
+        let of_rows = |act| matches!(act, Append | DeleteSame | DeleteOther);
         let on_view = |act| matches!(act, DropView | ReplaceView);
         match (first, second) {
-            (Append, Append) => true,
+            (DeleteSame, DeleteSame) => false,
+            // What comes after the table was emptied stays.
+            (Truncate, Append) => true,
+            (a, b) if of_rows(a) && of_rows(b) => true,
             // A comment does not depend on rows, nor rows on a comment.
-            (Append, Comment | CommentColumn) | (Comment | CommentColumn, Append) => true,
+            (a, Comment | CommentColumn) | (Comment | CommentColumn, a)
+                if of_rows(a) || a == Truncate =>
+            {
+                true
+            }
             (CreateSameName, CreateSameName) | (DropSchema, DropSchema) => false,
             (DropSchema, CreateInSchema) | (CreateInSchema, DropSchema) => false,
             (a, b) if on_table(a) && on_table(b) => false,
@@ -97,7 +150,13 @@ async fn first_committer_wins() {
             let place = Place::new();
             let setup = place.warehouse.begin().unwrap();
             let id = setup.create_table("public", "t", &id_and_name()).unwrap();
-            append(&setup, id, &rows(&[(1, "base")])).await.unwrap();
+            append(
+                &setup,
+                id,
+                &rows(&[(1, "base"), (2, "one"), (3, "two"), (4, "stays")]),
+            )
+            .await
+            .unwrap();
             let view = ViewDef {
                 sql: "SELECT 1".into(),
                 dialect: "postgres".into(),
@@ -112,7 +171,14 @@ async fn first_committer_wins() {
             first.run(&one, "one").await;
             second.run(&two, "two").await;
             one.commit().await.unwrap();
-            let files = place.files().len();
+            let data_files = || {
+                let files = place.files();
+                files
+                    .iter()
+                    .filter(|file| !file.contains("-delete"))
+                    .count()
+            };
+            let files = data_files();
             let outcome = two.commit().await;
             if Act::commutes(first, second) {
                 assert!(outcome.is_ok(), "{first:?} then {second:?}: {outcome:?}");
@@ -129,8 +195,14 @@ async fn first_committer_wins() {
                 } else {
                     files
                 };
-                assert_eq!(place.files().len(), expected, "{first:?} then {second:?}");
+                assert_eq!(data_files(), expected, "{first:?} then {second:?}");
             }
+            let named = "SELECT (SELECT count(*) FROM ducklake_data_file) + (SELECT count(*) FROM ducklake_delete_file)";
+            assert_eq!(
+                catalog(&place.sql(), named),
+                [place.files().len().to_string()],
+                "{first:?} then {second:?}"
+            );
             // Whatever happened, memory and disk agree.
             let (here, there) = (
                 place.warehouse.snapshot().unwrap(),

@@ -1,7 +1,8 @@
 //! Random programs against a small model in memory.
 
 use super::support::*;
-use crate::{Transaction, Warehouse};
+use crate::{Compaction, Transaction, Warehouse};
+use datafusion::prelude::{col, lit};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -13,6 +14,12 @@ enum Step {
     Drop(u8, u8),
     Rename(u8, u8, u8),
     Append(u8, u8, Vec<i64>),
+    /// Deletes, or gives another name to, the rows whose id leaves this rest when divided by 3.
+    Delete(u8, u8, i64),
+    Update(u8, u8, i64, u8),
+    Truncate(u8, u8),
+    /// Moves inlined rows to files, or joins files, between transactions.
+    Upkeep(u8, u8, bool),
     Commit,
     Rollback,
     Reopen,
@@ -26,14 +33,18 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (s.clone(), t.clone()).prop_map(|(s, t)| Step::Create(s, t)),
         1 => (s.clone(), t.clone()).prop_map(|(s, t)| Step::Drop(s, t)),
         2 => (s.clone(), t.clone(), 0u8..3).prop_map(|(s, a, b)| Step::Rename(s, a, b)),
-        5 => (s, t, prop::collection::vec(-3i64..100, 0..4)).prop_map(|(s, t, rows)| Step::Append(s, t, rows)),
+        3 => (s.clone(), t.clone(), -1i64..3).prop_map(|(s, t, rest)| Step::Delete(s, t, rest)),
+        3 => (s.clone(), t.clone(), -1i64..3, 0u8..3).prop_map(|(s, t, rest, name)| Step::Update(s, t, rest, name)),
+        1 => (s.clone(), t.clone()).prop_map(|(s, t)| Step::Truncate(s, t)),
+        2 => (s.clone(), t.clone(), any::<bool>()).prop_map(|(s, t, flush)| Step::Upkeep(s, t, flush)),
+        6 => (s, t, prop::collection::vec(-3i64..100, 0..4)).prop_map(|(s, t, rows)| Step::Append(s, t, rows)),
         3 => Just(Step::Commit),
         1 => Just(Step::Rollback),
         1 => Just(Step::Reopen),
     ]
 }
 
-type Model = BTreeMap<String, BTreeMap<String, Vec<i64>>>;
+type Model = BTreeMap<String, BTreeMap<String, Vec<(i64, String)>>>;
 
 /// Does the step in both; returns whether it worked in the model.
 fn in_model(model: &mut Model, step: &Step) -> bool {
@@ -66,12 +77,30 @@ fn in_model(model: &mut Model, step: &Step) -> bool {
             .and_then(|tables| tables.get_mut(&table(t)))
         {
             Some(all) => {
-                all.extend(rows);
+                all.extend(rows.iter().map(|id| (*id, "x".to_owned())));
                 true
             }
             None => false,
         },
-        Step::Commit | Step::Rollback | Step::Reopen => true,
+        Step::Delete(s, t, _) | Step::Update(s, t, ..) | Step::Truncate(s, t) => {
+            let Some(all) = model
+                .get_mut(&schema(s))
+                .and_then(|tables| tables.get_mut(&table(t)))
+            else {
+                return false;
+            };
+            match step {
+                Step::Delete(.., rest) => all.retain(|(id, _)| id % 3 != *rest),
+                Step::Update(.., rest, new) => {
+                    for (_, name) in all.iter_mut().filter(|(id, _)| id % 3 == *rest) {
+                        *name = format!("u{new}");
+                    }
+                }
+                _ => all.clear(),
+            }
+            true
+        }
+        Step::Upkeep(..) | Step::Commit | Step::Rollback | Step::Reopen => true,
     }
 }
 
@@ -95,7 +124,26 @@ async fn in_warehouse(transaction: &Transaction, step: &Step) -> bool {
             let values = values.iter().map(|id| (*id, "x")).collect::<Vec<_>>();
             append(transaction, found.id, &rows(&values)).await.is_ok()
         }
-        Step::Commit | Step::Rollback | Step::Reopen => true,
+        Step::Delete(s, t, rest) | Step::Update(s, t, rest, _) => {
+            let name = format!("{}.{}", schema(s), table(t));
+            if transaction
+                .snapshot()
+                .table(&schema(s), &table(t))
+                .is_none()
+            {
+                return false;
+            }
+            let filter = (col("id") % lit(3_i64)).eq(lit(*rest));
+            match step {
+                Step::Update(.., new) => {
+                    update_in(transaction, &name, filter, &format!("u{new}")).await
+                }
+                _ => delete_in(transaction, &name, filter).await,
+            }
+            .is_ok()
+        }
+        Step::Truncate(s, t) => transaction.truncate(&schema(s), &table(t)).is_ok(),
+        Step::Upkeep(..) | Step::Commit | Step::Rollback | Step::Reopen => true,
     }
 }
 
@@ -112,9 +160,14 @@ async fn contents(warehouse: &Warehouse, snapshot: &crate::Snapshot) -> Model {
                 .unwrap();
             let mut ids = lines
                 .iter()
-                .map(|line| line.split('|').next().unwrap().parse().unwrap())
-                .collect::<Vec<i64>>();
+                .map(|line| {
+                    let (id, name) = line.split_once('|').unwrap();
+                    (id.parse().unwrap(), name.to_owned())
+                })
+                .collect::<Vec<(i64, String)>>();
             ids.sort_unstable();
+            let table = snapshot.table(&schema.name, name).unwrap();
+            assert_eq!(table.rows, ids.len() as u64);
             tables.insert(name.clone(), ids);
         }
     }
@@ -131,13 +184,14 @@ fn sorted(model: &Model) -> Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_programs_do_what_the_model_does(steps in prop::collection::vec(step(), 1..40)) {
+    fn random_programs_do_what_the_model_does(steps in prop::collection::vec(step(), 1..40), inline in prop::sample::select(vec![0u64, 2, 100])) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
             let place = Place::new();
+            place.warehouse.set_inline_rows_max(inline);
             let mut warehouse = place.again();
             let mut transaction = warehouse.begin().unwrap();
             let (mut committed, mut pending) = (Model::new(), Model::new());
@@ -150,6 +204,15 @@ proptest! {
                         committed = pending.clone();
                     }
                     Step::Rollback => transaction.rollback().await,
+                    Step::Upkeep(s, t, flush) => {
+                        transaction.rollback().await;
+                        let found = warehouse.snapshot().unwrap().table(&format!("s{s}"), &format!("t{t}")).map(|table| table.id);
+                        match (found, flush) {
+                            (Some(id), true) => drop(warehouse.flush(id).await.unwrap()),
+                            (Some(id), false) => drop(warehouse.compact(id, &Compaction::default()).await.unwrap()),
+                            _ => {}
+                        }
+                    }
                     Step::Reopen => {
                         drop(transaction);
                         warehouse = place.again();
@@ -167,7 +230,7 @@ proptest! {
                 let live = catalog(&place.sql(), "SELECT count(*) FROM ducklake_data_file WHERE end_snapshot IS NULL");
                 assert_eq!(live, [files.to_string()]);
                 // No file is there that no row names.
-                let named = catalog(&place.sql(), "SELECT count(*) FROM ducklake_data_file");
+                let named = catalog(&place.sql(), "SELECT (SELECT count(*) FROM ducklake_data_file) + (SELECT count(*) FROM ducklake_delete_file)");
                 assert_eq!(named, [place.files().len().to_string()]);
             }
         });

@@ -239,3 +239,59 @@ async fn a_catalog_that_contradicts_itself_is_damaged() {
         assert!(error.detail().unwrap().ends_with('.'), "{error:?}");
     }
 }
+
+/// How long a catalog of 100 tables with 100 files each takes to load, and to follow a commit of another process; printed with
+/// `TRIBUTARY_SOAK=1`, and held to ten times the goal so that a busy machine does not fail it.
+#[tokio::test]
+async fn a_catalog_of_ten_thousand_files_loads_quickly() {
+    let place = Place::new();
+    let transaction = place.warehouse.begin().unwrap();
+    for table in 0..100 {
+        let name = format!("t{table}");
+        transaction
+            .create_table("public", &name, &id_and_name())
+            .unwrap();
+    }
+    transaction.commit().await.unwrap();
+    place
+        .sql()
+        .execute_batch(
+            "BEGIN;
+             INSERT INTO ducklake_data_file (data_file_id, table_id, begin_snapshot, path, path_is_relative, file_format, record_count, file_size_bytes, footer_size, row_id_start)
+               WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+               SELECT i, (SELECT min(table_id) FROM ducklake_table) + i / 100, 1, 'ducklake-' || i || '.parquet', 1, 'parquet', 1000, 100000, 500, 1000 * (i % 100) FROM n;
+             INSERT INTO ducklake_file_column_stats SELECT data_file_id, table_id, c.i, 1000, 1000, 0, '1' || data_file_id, '2' || data_file_id, NULL, NULL FROM ducklake_data_file, (SELECT 1 AS i UNION ALL SELECT 2) c;
+             UPDATE ducklake_snapshot SET next_file_id = 10000;
+             COMMIT;",
+        )
+        .unwrap();
+    let other = place.again();
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let start = std::time::Instant::now();
+        let warehouse = place.again();
+        let opened = start.elapsed();
+        let snapshot = warehouse.snapshot().unwrap();
+        assert_eq!(
+            snapshot
+                .tables()
+                .map(|table| table.files.len())
+                .sum::<usize>(),
+            10_000
+        );
+        assert_eq!(snapshot.table("public", "t99").unwrap().rows, 100_000);
+        let transaction = other.begin().unwrap();
+        transaction.set_tag("public", "t0", "k", Some("v")).unwrap();
+        transaction.commit().await.unwrap();
+        let start = std::time::Instant::now();
+        assert_eq!(
+            warehouse.snapshot().unwrap().id,
+            other.snapshot().unwrap().id
+        );
+        times.push((opened, start.elapsed()));
+    }
+    times.sort();
+    let (opened, followed) = times[0];
+    println!("opened in {opened:?}, followed a commit in {followed:?}");
+    assert!(opened.as_millis() < 1000 && followed.as_millis() < 1000);
+}

@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema as ArrowSchema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, Expr, SessionConfig, SessionContext, col};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
-use crate::{ColumnDef, Snapshot, Table, TableId, TableScan, Transaction, Warehouse};
+use crate::{
+    ColumnDef, FILE_COLUMN, POSITION_COLUMN, ROW_ID_COLUMN, RowSet, Snapshot, Table, TableId,
+    TableScan, Transaction, Warehouse,
+};
 
 /// A fresh warehouse. It lies below the temporary directory, not in it, so that names that escape are found.
 pub struct Place {
@@ -23,6 +26,8 @@ impl Place {
     pub fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let warehouse = Warehouse::create(&root.path().join("warehouse")).unwrap();
+        // Files are what most tests are about; those of inlined rows ask for them.
+        warehouse.set_inline_rows_max(0);
         Self { root, warehouse }
     }
 
@@ -36,7 +41,9 @@ impl Place {
 
     /// The same directory as another process sees it.
     pub fn again(&self) -> Warehouse {
-        Warehouse::open(&self.directory()).unwrap()
+        let warehouse = Warehouse::open(&self.directory()).unwrap();
+        warehouse.set_inline_rows_max(self.warehouse.inline_rows_max());
+        warehouse
     }
 
     /// The catalog as another program sees it.
@@ -161,6 +168,97 @@ pub fn scan(warehouse: &Warehouse, table: &Arc<Table>) -> DataFrame {
             Arc::clone(table),
         )))
         .unwrap()
+}
+
+/// A schema and a name; the schema is `public` if none is given.
+fn qualified(name: &str) -> (&str, &str) {
+    name.split_once('.').unwrap_or(("public", name))
+}
+
+/// The rows of a table for which `filter` holds, with the hidden columns behind their own.
+async fn matching(transaction: &Transaction, name: &str, filter: Expr) -> Vec<RecordBatch> {
+    let snapshot = transaction.snapshot();
+    let (schema, name) = qualified(name);
+    let table = Arc::clone(snapshot.table(schema, name).unwrap());
+    let scan = TableScan::new(transaction.warehouse().clone(), table).with_row_identity();
+    let frame = session().read_table(Arc::new(scan)).unwrap();
+    frame.filter(filter).unwrap().collect().await.unwrap()
+}
+
+fn hidden<'a>(batch: &'a RecordBatch, name: &str) -> &'a Int64Array {
+    batch
+        .column_by_name(name)
+        .unwrap()
+        .as_primitive::<Int64Type>()
+}
+
+/// DELETE FROM name WHERE filter, as a planner does it.
+pub async fn delete_in(transaction: &Transaction, name: &str, filter: Expr) -> crate::Result<u64> {
+    let mut set = RowSet::new();
+    for batch in matching(transaction, name, filter).await {
+        set.extend(hidden(&batch, FILE_COLUMN), hidden(&batch, POSITION_COLUMN))?;
+    }
+    let (schema, name) = qualified(name);
+    let id = transaction.snapshot().table(schema, name).unwrap().id;
+    transaction.delete_rows(id, set).await
+}
+
+pub async fn delete_where(warehouse: &Warehouse, name: &str, filter: Expr) -> crate::Result<u64> {
+    let transaction = warehouse.begin()?;
+    let rows = delete_in(&transaction, name, filter).await?;
+    transaction.commit().await?;
+    Ok(rows)
+}
+
+/// UPDATE name SET name = value WHERE filter, on the columns of [`id_and_name`].
+pub async fn update_in(
+    transaction: &Transaction,
+    name: &str,
+    filter: Expr,
+    value: &str,
+) -> crate::Result<u64> {
+    let (schema, table) = qualified(name);
+    let id = transaction.snapshot().table(schema, table).unwrap().id;
+    let mut set = RowSet::new();
+    let mut writer = transaction.writer(id)?;
+    for batch in matching(transaction, name, filter).await {
+        set.extend(hidden(&batch, FILE_COLUMN), hidden(&batch, POSITION_COLUMN))?;
+        let ids = batch.column(0).as_primitive::<Int64Type>().values();
+        let new = rows(&ids.iter().map(|id| (*id, value)).collect::<Vec<_>>());
+        writer
+            .write_updated(&new, hidden(&batch, ROW_ID_COLUMN))
+            .await?;
+    }
+    let written = writer.finish().await?;
+    assert_eq!(transaction.delete_rows(id, set).await?, written);
+    Ok(written)
+}
+
+pub async fn update_names(
+    warehouse: &Warehouse,
+    name: &str,
+    filter: Expr,
+    value: &str,
+) -> crate::Result<u64> {
+    let transaction = warehouse.begin()?;
+    let rows = update_in(&transaction, name, filter, value).await?;
+    transaction.commit().await?;
+    Ok(rows)
+}
+
+/// All rows of `public.name` with their row ids behind, as sorted text.
+pub async fn read_with_row_ids(warehouse: &Warehouse, name: &str) -> Vec<String> {
+    let snapshot = warehouse.snapshot().unwrap();
+    let table = Arc::clone(snapshot.table("public", name).unwrap());
+    let mut columns = table
+        .columns
+        .iter()
+        .map(|column| col(&column.name))
+        .collect::<Vec<_>>();
+    columns.push(col(ROW_ID_COLUMN));
+    let scan = TableScan::new(warehouse.clone(), table).with_row_identity();
+    let frame = session().read_table(Arc::new(scan)).unwrap();
+    text(&frame.select(columns).unwrap().collect().await.unwrap())
 }
 
 /// All rows of a table of the newest snapshot, as sorted text.

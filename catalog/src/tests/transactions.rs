@@ -116,6 +116,13 @@ async fn rollback_and_drop_delete_the_files() {
     let transaction = place.warehouse.begin().unwrap();
     let mut writer = transaction.writer(id).unwrap();
     writer.write(&rows(&[(2, "b")])).await.unwrap();
+    for _ in 0..500 {
+        if place.files().len() == 2 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(place.files().len(), 2);
     drop(writer);
     transaction.commit().await.unwrap();
     for _ in 0..500 {
