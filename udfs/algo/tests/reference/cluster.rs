@@ -4,7 +4,8 @@ use ndarray::Array2;
 use serde_json::Value;
 use tributary_algo::Unlimited;
 use tributary_algo::clustering::{
-    ClusterEvaluation, Dbscan, Eps, Hdbscan, PointType, Scaling, Selection, agreement,
+    Agglomerative, ClusterEvaluation, Covariance, Dbscan, Eps, Gmm, Hdbscan, Init, Linkage,
+    PointType, Scaling, Selection, agreement,
 };
 
 use crate::{assert_close, blocks, count, load, number, numbers, scaled, table};
@@ -170,4 +171,84 @@ fn hdbscan_has_the_labels_and_probabilities_of_scikit_learn() {
     // Where a row has several shortest edges, which of them the spanning tree has moves a row in one case and swaps two
     // numbers in another.
     assert_eq!(equal, 7);
+}
+
+#[test]
+fn mixtures_are_those_of_scikit_learn() {
+    let reference = load("cluster.json");
+    for case in cases(&reference, "mixtures") {
+        let name = case["data"].as_str().unwrap();
+        let x = rows(&reference, name);
+        let init = table(&case["init"]);
+        let covariance = match case["covariance"].as_str().unwrap() {
+            "diag" => Covariance::Diagonal,
+            _ => Covariance::Full,
+        };
+        let found = Gmm {
+            k: init.nrows(),
+            covariance,
+            init: Init::Centroids(init),
+            ..Gmm::default()
+        }
+        .fit(&blocks(&x), &Unlimited)
+        .unwrap();
+        assert_eq!(found.iterations, count(&case["iterations"]), "{name}");
+        assert!(found.converged);
+        let own: Vec<i32> = found.labels.iter().map(|label| *label as i32).collect();
+        assert_eq!(own, labels(&case["labels"]), "{name} {covariance:?}");
+        for (found, expected) in [
+            (found.lower_bound, "lower_bound"),
+            (found.bic, "bic"),
+            (found.aic, "aic"),
+        ] {
+            assert_close(found, number(&case[expected]), 1e-5);
+        }
+        let near = |found: &[f64], expected: &[f64]| {
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(expected) {
+                assert_close(*found, *expected, 1e-5);
+            }
+        };
+        near(&found.weights, &numbers(&case["weights"]));
+        near(&found.probabilities, &numbers(&case["probability"]));
+        let means: Vec<f64> = found.means.iter().copied().collect();
+        near(&means, table(&case["means"]).as_slice().unwrap());
+        let covariances: Vec<f64> = found.covariances.iter().flatten().copied().collect();
+        let expected: Vec<f64> = match covariance {
+            Covariance::Diagonal => table(&case["covariances"]).iter().copied().collect(),
+            Covariance::Full => cases(case, "covariances")
+                .iter()
+                .flat_map(|matrix| table(matrix).into_iter())
+                .collect(),
+        };
+        near(&covariances, &expected);
+    }
+}
+
+#[test]
+fn hierarchies_are_those_of_scikit_learn() {
+    let reference = load("cluster.json");
+    for case in cases(&reference, "agglomerative") {
+        let name = case["data"].as_str().unwrap();
+        let linkage = match case["linkage"].as_str().unwrap() {
+            "ward" => Linkage::Ward,
+            "complete" => Linkage::Complete,
+            "average" => Linkage::Average,
+            _ => Linkage::Single,
+        };
+        let params = Agglomerative {
+            k: count(&case["k"]),
+            linkage,
+        };
+        let found = params
+            .fit(rows(&reference, name).view(), &Unlimited)
+            .unwrap();
+        let own: Vec<i32> = found.labels.iter().map(|label| *label as i32).collect();
+        let alike = agreement(&own, &labels(&case["labels"]), &Unlimited).unwrap();
+        assert_eq!(alike.adjusted_rand, 1.0, "{name} {linkage:?}");
+        let last = &found.unions[found.unions.len() - 5..];
+        for (found, expected) in last.iter().zip(numbers(&case["last_distances"])) {
+            assert_close(found.distance, expected, 1e-9);
+        }
+    }
 }
