@@ -10,15 +10,17 @@ drawn from seeded generators. Run again with the same versions, the script write
 
 import json
 import pathlib
+import warnings
 
 import implicit
 import numpy as np
 import scipy
 import scipy.sparse as sp
 import sklearn
+import sklearn.metrics as sk
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits, load_iris, load_wine
-from sklearn.decomposition import TruncatedSVD
+from sklearn.decomposition import NMF, TruncatedSVD
 from sklearn.metrics import adjusted_rand_score, ndcg_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
@@ -291,6 +293,72 @@ def item_graph():
     )
 
 
+def evaluate():
+    rng = np.random.default_rng(23)
+    actual = np.round(rng.normal(3, 2, 60), 3)
+    predicted = np.round(actual + rng.normal(0, 1, 60), 3)
+    classes = rng.integers(0, 4, 80)
+    guesses = np.where(rng.random(80) < 0.6, classes, rng.integers(0, 4, 80))
+    raw = rng.random((80, 4)) + np.eye(4)[classes]
+    probabilities = raw / raw.sum(axis=1, keepdims=True)
+    positive = classes == 1
+    score = np.round(probabilities[:, 1], 1)  # With ties.
+    each = sk.precision_recall_fscore_support(classes, guesses, zero_division=0)
+    write(
+        "evaluate.json",
+        {
+            "regression": {
+                "actual": actual,
+                "predicted": predicted,
+                "mse": sk.mean_squared_error(actual, predicted),
+                "rmse": sk.root_mean_squared_error(actual, predicted),
+                "mae": sk.mean_absolute_error(actual, predicted),
+                "r2": sk.r2_score(actual, predicted),
+            },
+            "classification": {
+                "actual": classes,
+                "predicted": guesses,
+                "accuracy": sk.accuracy_score(classes, guesses),
+                "confusion": sk.confusion_matrix(classes, guesses),
+                "precision": each[0],
+                "recall": each[1],
+                "f1": each[2],
+                "macro": sk.precision_recall_fscore_support(classes, guesses, average="macro")[:3],
+                "weighted": sk.precision_recall_fscore_support(classes, guesses, average="weighted")[:3],
+                "probabilities": probabilities,
+                "log_loss": sk.log_loss(classes, probabilities),
+                "score": score,
+                "auc": sk.roc_auc_score(positive, score),
+            },
+        },
+    )
+
+
+def nmf():
+    rng = np.random.default_rng(29)
+    x = sp.random(40, 30, density=0.15, random_state=rng, data_rvs=lambda n: rng.integers(1, 6, n)).toarray()
+    w, h = rng.random((40, 5)), rng.random((5, 30))
+    w, h = np.round(w, 6), np.round(h, 6)
+    model = NMF(5, init="custom", solver="cd", tol=0.0, max_iter=25, shuffle=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # It is told to stop before it converges.
+        found = model.fit_transform(x, W=w.copy(), H=h.copy())
+    row, column = x.nonzero()
+    write(
+        "nmf.json",
+        {
+            "row": row,
+            "column": column,
+            "value": x[row, column].astype(int),
+            "first_rows": w,
+            "first_columns": h.T,
+            "rows": np.round(found, 9),
+            "columns": np.round(model.components_.T, 9),
+            "loss": float(model.reconstruction_err_**2),
+        },
+    )
+
+
 if __name__ == "__main__":
     if VERSIONS != EXPECTED:
         raise SystemExit(f"these values are made with {EXPECTED}, not {VERSIONS}")
@@ -299,3 +367,5 @@ if __name__ == "__main__":
     als()
     metrics()
     item_graph()
+    evaluate()
+    nmf()

@@ -11,8 +11,10 @@ use std::path::Path;
 use ndarray::{Array2, ArrayView2};
 use serde_json::Value;
 use tributary_algo::clustering::{Init, KMeans, Scaling};
-use tributary_algo::evaluate::{Lists, Metric, RankingEvaluation};
-use tributary_algo::factorization::{Als, Solver, Svd, SvdModel};
+use tributary_algo::evaluate::{
+    Classification, Lists, Metric, RankingEvaluation, Regression, auc, log_loss,
+};
+use tributary_algo::factorization::{Als, Nmf, Solver, Svd, SvdModel};
 use tributary_algo::fusion::evaluate;
 use tributary_algo::recommend::item_graph::{
     Ease, GraphFilter, ItemKnn, ItemModel, Rp3beta, Similarity,
@@ -468,6 +470,92 @@ fn sounds_are_those_of_jellyfish_and_metaphone() {
         ] {
             let found = text::name_key(name, phonetic);
             assert_eq!(found.as_deref(), sound[key].as_str(), "{name} {key}");
+        }
+    }
+}
+
+#[test]
+fn errors_and_classes_are_those_of_scikit_learn() {
+    let reference = load("evaluate.json");
+    let expected = &reference["regression"];
+    let found = Regression::of(
+        &numbers(&expected["actual"]),
+        &numbers(&expected["predicted"]),
+    )
+    .unwrap();
+    for (found, name) in [
+        (found.mse, "mse"),
+        (found.rmse, "rmse"),
+        (found.mae, "mae"),
+        (found.r2, "r2"),
+    ] {
+        assert_close(found, number(&expected[name]), 1e-12);
+    }
+
+    let expected = &reference["classification"];
+    let actual = indices(&expected["actual"]);
+    let found = Classification::of(&actual, &indices(&expected["predicted"]), 4).unwrap();
+    assert_close(found.accuracy, number(&expected["accuracy"]), 1e-12);
+    let confusion = found.confusion.mapv(|count| count as f64);
+    assert_eq!(confusion, table(&expected["confusion"]));
+    for (class, score) in found.classes.iter().enumerate() {
+        assert_close(
+            score.precision,
+            number(&expected["precision"][class]),
+            1e-12,
+        );
+        assert_close(score.recall, number(&expected["recall"][class]), 1e-12);
+        assert_close(score.f1, number(&expected["f1"][class]), 1e-12);
+    }
+    for (found, name) in [
+        (found.macro_average, "macro"),
+        (found.weighted_average, "weighted"),
+    ] {
+        let values = [found.precision, found.recall, found.f1];
+        for (found, expected) in values.into_iter().zip(numbers(&expected[name])) {
+            assert_close(found, expected, 1e-12);
+        }
+    }
+    let loss = log_loss(&actual, table(&expected["probabilities"]).view()).unwrap();
+    assert_close(loss, number(&expected["log_loss"]), 1e-12);
+    let positive: Vec<bool> = actual.iter().map(|class| *class == 1).collect();
+    let area = auc(&positive, &numbers(&expected["score"])).unwrap();
+    assert_close(area, number(&expected["auc"]), 1e-12);
+}
+
+#[test]
+fn parts_without_signs_are_those_of_scikit_learn() {
+    let reference = load("nmf.json");
+    let matrix = Csr::from_triples(
+        40,
+        30,
+        &indices(&reference["row"]),
+        &indices(&reference["column"]),
+        &numbers(&reference["value"]),
+        Duplicates::Refuse,
+        &Unlimited,
+    )
+    .unwrap();
+    let first = (
+        table(&reference["first_rows"]),
+        table(&reference["first_columns"]),
+    );
+    let found = Nmf {
+        factors: 5,
+        max_iter: 25,
+        tol: 0.0,
+        seed: 0,
+    }
+    .fit(&matrix, Some((&first.0, &first.1)), &Unlimited)
+    .unwrap();
+    assert_eq!(found.iterations, 25);
+    assert_close(found.loss, number(&reference["loss"]), 1e-9);
+    for (found, name) in [
+        (&found.row_factors, "rows"),
+        (&found.column_factors, "columns"),
+    ] {
+        for (found, expected) in found.iter().zip(&table(&reference[name])) {
+            assert_close(*found, *expected, 1e-7);
         }
     }
 }

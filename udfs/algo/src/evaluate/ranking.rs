@@ -178,11 +178,39 @@ impl Lists {
             starts,
             items: rows.into_iter().map(|(_, _, item)| item).collect(),
         };
+        lists.check_items(host)?;
+        Ok(lists)
+    }
+
+    /// Lists that are held one after another: that of user u is `items[starts[u]..starts[u + 1]]`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when they are not, or an item is twice in a list.
+    pub fn from_lists(starts: &[usize], items: &[u32], host: &dyn Host) -> Result<Self> {
+        let ordered =
+            starts.first() == Some(&0) && starts.last() == Some(&items.len()) && starts.is_sorted();
+        if !ordered {
+            return Err(Error::data(
+                "the lists do not cover their items",
+                "Give the start of each list and the end of the last.",
+            ));
+        }
+        let _memory = reserve_for::<u32>(host, items.len(), "recommended items")?;
+        let lists = Self {
+            starts: starts.to_vec(),
+            items: items.to_vec(),
+        };
+        lists.check_items(host)?;
+        Ok(lists)
+    }
+
+    /// Refuses lists that hold an item twice.
+    fn check_items(&self, host: &dyn Host) -> Result<()> {
         let mut meter = Meter::new(host);
         let mut sorted = Vec::new();
-        for user in 0..users {
+        for user in 0..self.users() {
             sorted.clear();
-            sorted.extend_from_slice(lists.list(user));
+            sorted.extend_from_slice(self.list(user));
             meter.spend(16 * sorted.len() + 1)?;
             sorted.sort_unstable();
             let twice = sorted
@@ -195,7 +223,7 @@ impl Lists {
                 ));
             }
         }
-        Ok(lists)
+        Ok(())
     }
 
     /// Number of users.

@@ -63,7 +63,8 @@ pub struct Als {
 }
 
 impl Default for Als {
-    /// 64 factors, 15 iterations, regularization 0.01, alpha 1, nu 0, Cholesky, no loss, seed 0.
+    /// 64 factors, 15 iterations, regularization 0.01, alpha 1, nu 0, Cholesky, no loss, seed 0: those of `implicit`. What does well depends on the size
+    /// of the matrix: [`Als::suited_to`].
     fn default() -> Self {
         Self {
             factors: 64,
@@ -97,6 +98,26 @@ impl AlsModel {
 }
 
 impl Als {
+    /// Parameters that do well on `interactions`, users x items, without tuning: alpha 20, nu 1 and the regularization that follows from how dense the matrix
+    /// is.
+    ///
+    /// With nu = 1 the penalty of a row is nearly `regularization * columns`, so what is right moves with the size of the matrix. On held-out
+    /// interactions of Gowalla (30k x 41k, .06 % filled) and MovieLens 100k (943 x 1682, 4 %) the best of a grid over alpha and regularization lay at a penalty
+    /// of a tenth of the confidence that the interactions of an average row add, which is `alpha * density / 10`. A weight counts as
+    /// it is; where weights are counts or amounts, their logarithm serves better.
+    pub fn suited_to(interactions: &Csr<f32>) -> Self {
+        let alpha = 20.0;
+        let weight: f64 = interactions.values().iter().map(|w| f64::from(*w)).sum();
+        let cells = interactions.rows() as f64 * interactions.columns() as f64;
+        let density = if cells > 0.0 { weight / cells } else { 0.0 };
+        Self {
+            regularization: (0.1 * alpha * density).clamp(1e-6, 1e6),
+            alpha,
+            nu: 1.0,
+            ..Self::default()
+        }
+    }
+
     /// Factorizes `interactions`, users x items with the weights of the stored cells, from random factors or from those of
     /// an earlier model, `(users x factors, items x factors)`.
     ///
@@ -302,7 +323,6 @@ impl FoldIn {
             items,
             weights,
             &mut x,
-            Solver::Cholesky,
             &mut Workspace::new(stride),
             &mut Meter::new(host),
         )?;
@@ -411,7 +431,7 @@ fn square(row: &[f32]) -> f64 {
     row.iter().map(|&value| f64::from(value).powi(2)).sum()
 }
 
-fn check_weights(weights: &[f32]) -> Result<()> {
+pub(super) fn check_weights(weights: &[f32]) -> Result<()> {
     match weights
         .iter()
         .find(|weight| !(**weight >= 0.0 && weight.is_finite()))

@@ -6,14 +6,13 @@
 
 use std::ops::Deref;
 
-use pulp::Simd;
 use rayon::prelude::*;
 
 use super::als::Solver;
-use super::cholesky;
 use super::factors::{Factors, LANES, add_outer};
+use super::{cholesky, conjugate};
 use crate::host::{Host, Meter, reserve_for};
-use crate::simd::{add_scaled, dot, vectorised};
+use crate::simd::{add_scaled, vectorised};
 use crate::sparse::Csr;
 use crate::{Error, Result};
 
@@ -89,22 +88,69 @@ impl<F: Deref<Target = Factors> + Sync> Normal<F> {
                 |space, (chunk, rows)| {
                     host.check()?;
                     let mut meter = Meter::new(host);
-                    for (at, x) in rows.chunks_exact_mut(stride).enumerate() {
-                        let (columns, weights) = cells.row(chunk * ROWS + at);
-                        self.solve(columns, weights, x, solver, space, &mut meter)?;
+                    match solver {
+                        Solver::Cholesky => {
+                            for (at, x) in rows.chunks_exact_mut(stride).enumerate() {
+                                let (columns, weights) = cells.row(chunk * ROWS + at);
+                                self.solve(columns, weights, x, space, &mut meter)?;
+                            }
+                        }
+                        Solver::ConjugateGradient { steps } => {
+                            let mut first = chunk * ROWS;
+                            let mut rest = rows;
+                            while !rest.is_empty() {
+                                let group = conjugate::group(stride, cells, first);
+                                let held = rest.len().min(group * stride);
+                                let (x, further) = rest.split_at_mut(held);
+                                self.descend(cells, first, x, steps.get(), space, &mut meter)?;
+                                first += held / stride;
+                                rest = further;
+                            }
+                        }
                     }
                     Ok(())
                 },
             )
     }
 
-    /// Solves for one row with its stored `columns` and `weights`; `x` is padded.
+    /// Improves some rows, of which `first` is the first, by steps of conjugate gradients.
+    fn descend(
+        &self,
+        cells: &Csr<f32>,
+        first: usize,
+        x: &mut [f32],
+        steps: usize,
+        space: &mut Workspace,
+        meter: &mut Meter<'_>,
+    ) -> Result<()> {
+        let stride = self.factors.stride;
+        let mut rows = [conjugate::Row::default(); conjugate::FOUR];
+        let held = x.len() / stride;
+        for (at, row) in rows.iter_mut().take(held).enumerate() {
+            let (columns, weights) = cells.row(first + at);
+            meter.spend(steps * stride * (stride + 2 * columns.len()) / 8)?;
+            *row = conjugate::Row {
+                columns,
+                weights,
+                penalty: self.weighting.penalty(weights, self.factors.rows) as f32,
+            };
+        }
+        let system = conjugate::System {
+            factors: &self.factors.values,
+            gram: &self.single,
+            stride,
+            alpha: self.weighting.alpha,
+        };
+        conjugate::descend(system, &rows[..held], x, steps, &mut space.conjugate);
+        Ok(())
+    }
+
+    /// Solves exactly for one row with its stored `columns` and `weights`; `x` is padded.
     pub(crate) fn solve(
         &self,
         columns: &[u32],
         weights: &[f32],
         x: &mut [f32],
-        solver: Solver,
         space: &mut Workspace,
         meter: &mut Meter<'_>,
     ) -> Result<()> {
@@ -112,25 +158,6 @@ impl<F: Deref<Target = Factors> + Sync> Normal<F> {
             x.fill(0.0);
             return Ok(());
         }
-        match solver {
-            Solver::Cholesky => self.solve_exactly(columns, weights, x, space, meter),
-            Solver::ConjugateGradient { steps } => {
-                let steps = steps.get();
-                meter.spend(steps * x.len() * (x.len() + 2 * columns.len()))?;
-                self.descend(columns, weights, x, steps, space);
-                Ok(())
-            }
-        }
-    }
-
-    fn solve_exactly(
-        &self,
-        columns: &[u32],
-        weights: &[f32],
-        x: &mut [f32],
-        space: &mut Workspace,
-        meter: &mut Meter<'_>,
-    ) -> Result<()> {
         let stride = x.len();
         let width = self.factors.width;
         let alpha = self.weighting.alpha;
@@ -201,33 +228,6 @@ impl<F: Deref<Target = Factors> + Sync> Normal<F> {
         }
         Ok(())
     }
-
-    /// `steps` steps of conjugate gradients from the x given (Takacs, Pilaszy and Tikk 2011), without forming the matrix.
-    fn descend(
-        &self,
-        columns: &[u32],
-        weights: &[f32],
-        x: &mut [f32],
-        steps: usize,
-        space: &mut Workspace,
-    ) {
-        let penalty = self.weighting.penalty(weights, self.factors.rows) as f32;
-        descend(
-            Row {
-                factors: &self.factors.values,
-                gram: &self.single,
-                columns,
-                weights,
-                alpha: self.weighting.alpha,
-                penalty,
-            },
-            x,
-            steps,
-            &mut space.right,
-            &mut space.direction,
-            &mut space.product,
-        );
-    }
 }
 
 /// Room for one row's system, reused from row to row.
@@ -235,9 +235,7 @@ pub(crate) struct Workspace {
     matrix: Vec<f32>,
     gathered: Vec<f32>,
     weighted: Vec<f32>,
-    right: Vec<f32>,
-    direction: Vec<f32>,
-    product: Vec<f32>,
+    conjugate: conjugate::Space,
 }
 
 impl Workspace {
@@ -246,16 +244,14 @@ impl Workspace {
             matrix: vec![0.0; stride * stride],
             gathered: vec![0.0; BATCH * stride],
             weighted: vec![0.0; BATCH * stride],
-            right: vec![0.0; stride],
-            direction: vec![0.0; stride],
-            product: vec![0.0; stride],
+            conjugate: conjugate::Space::new(stride),
         }
     }
 
     fn values(stride: usize) -> usize {
         stride
             .saturating_mul(stride)
-            .saturating_add((2 * BATCH + 3) * stride)
+            .saturating_add((2 * BATCH + 12) * stride)
     }
 }
 
@@ -288,76 +284,6 @@ vectorised! {
             if weight != 0.0 {
                 add_scaled(simd, right, 1.0 + extra, y);
             }
-        }
-    }
-}
-
-/// One row's system as an operator.
-#[derive(Clone, Copy)]
-struct Row<'a> {
-    factors: &'a [f32],
-    gram: &'a [f32],
-    columns: &'a [u32],
-    weights: &'a [f32],
-    alpha: f32,
-    penalty: f32,
-}
-
-impl Row<'_> {
-    /// `to = (Y^T Y + lambda I) v + sum_i s_i y_i` with `s_i = each(w_i, y_i v)`.
-    #[inline(always)]
-    fn apply<S: Simd>(&self, simd: S, v: &[f32], to: &mut [f32], each: impl Fn(f32, f32) -> f32) {
-        let stride = v.len();
-        for (to, v) in to.iter_mut().zip(v) {
-            *to = self.penalty * v;
-        }
-        for (&v, row) in v.iter().zip(self.gram.chunks_exact(stride)) {
-            if v != 0.0 {
-                add_scaled(simd, to, v, row);
-            }
-        }
-        for (&column, &weight) in self.columns.iter().zip(self.weights) {
-            if weight == 0.0 {
-                continue;
-            }
-            let y = &self.factors[column as usize * stride..][..stride];
-            add_scaled(simd, to, each(self.alpha * weight, dot(simd, y, v)), y);
-        }
-    }
-}
-
-vectorised! {
-    fn descend<'a, S>(
-        simd,
-        row: Row<'a>,
-        x: &'a mut [f32],
-        steps: usize,
-        residual: &'a mut [f32],
-        direction: &'a mut [f32],
-        product: &'a mut [f32],
-    ) -> () {
-        // Residual b - A x, where the part of each cell is c - (c - 1) y x.
-        row.apply(simd, x, residual, |extra, yx| extra * yx - (1.0 + extra));
-        for value in residual.iter_mut() {
-            *value = -*value;
-        }
-        direction.copy_from_slice(residual);
-        let mut square = dot(simd, residual, residual);
-        for _ in 0..steps {
-            // Below this the row is solved to the precision of f32; a division would make noise of it.
-            if square < 1e-20 {
-                break;
-            }
-            row.apply(simd, direction, product, |extra, yp| extra * yp);
-            let step = square / dot(simd, direction, product);
-            add_scaled(simd, x, step, direction);
-            add_scaled(simd, residual, -step, product);
-            let next = dot(simd, residual, residual);
-            let keep = next / square;
-            for (direction, residual) in direction.iter_mut().zip(residual.iter()) {
-                *direction = keep.mul_add(*direction, *residual);
-            }
-            square = next;
         }
     }
 }

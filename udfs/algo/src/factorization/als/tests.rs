@@ -287,6 +287,15 @@ fn the_number_of_threads_changes_no_bit() {
 }
 
 #[test]
+fn the_penalty_follows_the_density() {
+    let params = Als::suited_to(&matrix(10, 20, &[(0, 0, 1.0), (9, 19, 3.0)]));
+    assert!((params.regularization - 0.1 * 20.0 * 4.0 / 200.0).abs() < 1e-12);
+    assert_eq!((params.alpha, params.nu), (20.0, 1.0));
+    let empty = Als::suited_to(&matrix(0, 0, &[]));
+    assert!(empty.regularization > 0.0);
+}
+
+#[test]
 fn refuses_bad_parameters_and_data() {
     let cells = matrix(2, 2, &[(0, 0, 1.0), (1, 1, 1.0)]);
     let text = |params: Als| {
