@@ -33,9 +33,26 @@ pub const KINDS: [Kind; 6] = [
 ];
 pub const PERSONAL: [bool; 6] = [true, false, true, false, false, false];
 
+/// A part of the suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Generated people.
+    People,
+    /// FEBRL3 and FEBRL4, which need `--python`.
+    Febrl,
+    /// Product catalogs.
+    Products,
+    /// Components, stitching, increments.
+    Graph,
+}
+
 /// What the suite measures.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
+    /// Parts to run.
+    #[arg(long, value_delimiter = ',', default_values_t = [Part::People, Part::Febrl, Part::Products, Part::Graph])]
+    #[arg(value_enum)]
+    parts: Vec<Part>,
     /// Records of people to make.
     #[arg(long, default_value_t = 100_000)]
     records: usize,
@@ -45,6 +62,9 @@ pub struct Options {
     /// Rates of error, as multiples of the usual.
     #[arg(long, value_delimiter = ',', default_values_t = [1.0])]
     noise: Vec<f64>,
+    /// Least probability of a link.
+    #[arg(long, default_value_t = Resolve::default().threshold)]
+    threshold: f64,
     /// A Python with splink and recordlinkage, to run the peers in `bench/peers` in the same call.
     #[arg(skip)]
     pub python: Option<PathBuf>,
@@ -68,23 +88,28 @@ struct Table {
 pub fn fusion(runs: usize, options: &Options) -> Outcome<Vec<Value>> {
     std::fs::create_dir_all(&options.scratch)?;
     let mut figures = Vec::new();
-    for &seed in &options.seeds {
+    let wants = |part| options.parts.contains(&part);
+    for &seed in options.seeds.iter().filter(|_| wants(Part::People)) {
         for &noise in &options.noise {
             figures.push(measure_people(runs, options, seed, noise)?);
         }
     }
-    if let Some(python) = &options.python {
+    if let Some(python) = options.python.as_ref().filter(|_| wants(Part::Febrl)) {
         for set in ["febrl3", "febrl4"] {
             figures.push(measure_febrl(runs, options, python, set)?);
         }
     }
-    figures.extend(products(runs, options.dblp_acm.as_deref())?);
-    figures.extend(graph(
-        runs,
-        options.records,
-        options.python.as_deref(),
-        &options.scratch,
-    )?);
+    if wants(Part::Products) {
+        figures.extend(products(runs, options.dblp_acm.as_deref())?);
+    }
+    if wants(Part::Graph) {
+        figures.extend(graph(
+            runs,
+            options.records,
+            options.python.as_deref(),
+            &options.scratch,
+        )?);
+    }
     Ok(figures)
 }
 
@@ -103,8 +128,12 @@ fn measure_people(runs: usize, options: &Options, seed: u64, noise: f64) -> Outc
         table.truth.push(record.person);
         table.source.push(u32::from(record.channel));
     }
-    let (seconds, found, agreement) =
-        resolve(runs, &table, &KINDS, &PERSONAL, &Resolve::default())?;
+    let rules = Resolve {
+        threshold: options.threshold,
+        review_threshold: Resolve::default().review_threshold.min(options.threshold),
+        ..Resolve::default()
+    };
+    let (seconds, found, agreement) = resolve(runs, &table, &KINDS, &PERSONAL, &rules)?;
     let mut figure = json!({
         "suite": "fusion", "work": format!("resolve {} people records, seed {seed}, noise {noise}", options.records),
         "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "runs": runs, "pairs": found.pairs,

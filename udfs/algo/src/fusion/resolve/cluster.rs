@@ -91,6 +91,8 @@ pub(super) struct Clusters<'a> {
     forbidden: HashMap<u32, Vec<u32>>,
     /// By root, whether a steward's decision is in the entity: then its records need not be alike.
     decided: Vec<bool>,
+    /// Entities that spoke against each other, with their sizes: as long as they have not grown they will say the same.
+    opposed: HashMap<(u32, u32), (u32, u32)>,
     pub accepted: Vec<Edge>,
     pub refused: Vec<Refused>,
     left: Vec<u32>,
@@ -126,6 +128,7 @@ impl<'a> Clusters<'a> {
             sources,
             forbidden,
             decided: vec![false; records],
+            opposed: HashMap::new(),
             accepted: Vec::new(),
             refused: Vec::new(),
             left: Vec::new(),
@@ -196,7 +199,17 @@ impl<'a> Clusters<'a> {
             _ if size == 2 => return None,
             _ => self.limits.evidence,
         };
-        (self.evidence(a, b)? < least).then_some(Guard::Evidence)
+        let (low, high) = (a.min(b), a.max(b));
+        let sizes = (self.sizes[low as usize], self.sizes[high as usize]);
+        // Identifiers are tried first and ask for less, so that what was refused to them is refused to a comparison.
+        if self.opposed.get(&(low, high)) == Some(&sizes) {
+            return Some(Guard::Evidence);
+        }
+        if self.evidence(a, b)? >= least {
+            return None;
+        }
+        self.opposed.insert((low, high), sizes);
+        Some(Guard::Evidence)
     }
 
     /// Mean evidence of the pairs across two entities.
