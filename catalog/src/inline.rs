@@ -22,8 +22,8 @@ use crate::spec::stats::Bound;
 use crate::spec::types::ColumnType;
 use crate::spec::values::{self, Cell};
 
-/// Chunks do not grow beyond this by being joined.
-const CHUNK_ROWS_MAX: usize = 1 << 16;
+/// Chunks do not grow beyond this by being joined: a delete copies the chunk it is in.
+const CHUNK_ROWS_MAX: usize = 1 << 13;
 
 /// Longer text and blobs go to a file, where their bounds can be cut.
 const VALUE_BYTES_MAX: usize = 256;

@@ -10,6 +10,11 @@
 //!     └── begin() ──> Transaction: create_table, writer, ... ── commit() ──> the next Snapshot
 //! ```
 //!
+//! Rows are changed where they are only in the catalog: a data file never changes, its deleted rows are positions recorded beside it (`deletes.rs`),
+//! and an update is a delete and an insert under the same row id. A scan [with row identity](TableScan::with_row_identity) says where each row
+//! is, so that DELETE, UPDATE and MERGE are plans over it; [`Transaction::delete_rows`] and [`TableWriter::write_updated`] take what they find.
+//! Few rows lie in the catalog database itself (`inline.rs`) until upkeep (`maintain.rs`) makes a file of them.
+//!
 //! Start reading at [`Warehouse`], then `change.rs` for what a change is, `commit.rs` for what it writes, `scan.rs` for how rows come back. Files
 //! are written and made durable before the commit that names them; the catalog database is not touched before commit, so a crash leaves at most
 //! files that nothing names.

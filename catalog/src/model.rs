@@ -307,11 +307,12 @@ impl Table {
 
     /// The same table with other inlined rows.
     pub(crate) fn with_inlined(&self, inlined: Inlined) -> Self {
+        let in_files = self.rows.saturating_sub(self.inlined.rows());
         Self {
+            rows: in_files.saturating_add(inlined.rows()),
             inlined: Arc::new(inlined),
             ..self.clone()
         }
-        .counted()
     }
 
     /// The file of that id.

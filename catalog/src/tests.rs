@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod deletes;
 mod golden;
+mod history;
 mod ingest;
 mod inline;
 mod model;

@@ -19,7 +19,7 @@ pub struct Expired {
 }
 
 impl Warehouse {
-    /// Forgets the snapshots committed before `before`, but for the newest. Files that only they named are noted for
+    /// Forgets the snapshots committed before `before`, but for the newest. Blocks. Files that only they named are noted for
     /// [`delete_expired_files`](Self::delete_expired_files).
     ///
     /// # Errors
@@ -28,7 +28,7 @@ impl Warehouse {
         self.store().expire(before)
     }
 
-    /// Deletes the files that expiries at least `grace` ago have left; returns how many. The grace is for statements, of any process, that
+    /// Deletes the files that expiries at least `grace` ago have left; returns how many. Blocks. The grace is for statements, of any process, that
     /// still read an expired snapshot.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::{Compaction, Warehouse};
 use datafusion::prelude::{col, lit};
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// Commits of the child, in order. Each leaves the table as the one function says.
@@ -151,69 +151,104 @@ async fn child() {
     }
 }
 
-/// Runs the child until it stops at a place; returns how many steps it said were done, or none if it got to the end.
-fn stopped_at(place: &Place, fail_at: u64) -> Option<usize> {
-    let status = Command::new(std::env::current_exe().unwrap())
+/// Starts the child, to stop at a place if one is given.
+fn start(place: &Place, fail_at: Option<u64>) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--exact", "tests::crash::child", "--test-threads=1"])
         .env("TRIBUTARY_CRASH_DIRECTORY", place.directory())
-        .env("TRIBUTARY_FAIL_AT", fail_at.to_string())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
+        .stderr(Stdio::null());
+    if let Some(fail_at) = fail_at {
+        command.env("TRIBUTARY_FAIL_AT", fail_at.to_string());
+    }
+    command.spawn().unwrap()
+}
+
+/// Waits for the child; returns how many steps it said were done, or none if it got to the end.
+fn ended(place: &Place, mut child: Child) -> Option<usize> {
+    let status = child.wait().unwrap();
+    let said = std::fs::read_to_string(place.directory().with_extension("said"));
+    (!status.success()).then(|| said.unwrap_or_default().lines().count())
+}
+
+/// Opens what a child has left that said `done` steps were done, and goes on with it.
+async fn check_whole(place: &Place, done: usize, ask_duckdb: bool) {
+    let start = std::time::Instant::now();
+    let warehouse = place.again();
+    assert!(start.elapsed() < Duration::from_secs(2));
+    if warehouse.snapshot().unwrap().table("public", "t").is_none() {
+        assert_eq!(done, 0);
+        return;
+    }
+    // The step that was under way has happened or has not.
+    let found = read(&warehouse, "public", "t").await;
+    assert!(
+        found == expected(done) || found == expected(done + 1),
+        "after {done} steps: {found:?}"
+    );
+    let report = warehouse.check(true, Duration::ZERO).unwrap();
+    assert!(report.findings.is_empty(), "{report:?}");
+    let again = warehouse.check(true, Duration::ZERO).unwrap();
+    assert!(again.orphans.is_empty());
+    assert_eq!(read(&warehouse, "public", "t").await, found);
+    // Work goes on, and the other program reads the same.
+    insert(&warehouse, "public", "t", &rows(&[(999, "after")]))
+        .await
         .unwrap();
-    let said =
-        std::fs::read_to_string(place.directory().with_extension("said")).unwrap_or_default();
-    (!status.success()).then(|| said.lines().count())
+    let after = read(&place.again(), "public", "t").await;
+    assert_eq!(after.len(), found.len() + 1);
+    if ask_duckdb {
+        let json = after.iter().map(|line| {
+            let (id, name) = line.split_once('|').unwrap();
+            format!("[{id},\"{name}\"]")
+        });
+        let json = json.collect::<Vec<_>>().join(",");
+        check(place, &format!("{{\"public.t\": [{json}]}}"));
+    }
 }
 
 #[tokio::test]
 async fn a_crash_anywhere_loses_nothing_and_leaves_nothing_by_halves() {
     let soak = std::env::var_os("TRIBUTARY_SOAK").is_some();
-    let (stride, mut kills) = (if soak { 1 } else { 7 }, 0);
+    let (stride, mut stops) = (if soak { 1 } else { 7 }, 0);
     for round in 0.. {
         let place = Place::new();
-        let Some(done) = stopped_at(&place, round * stride) else {
+        let child = start(&place, Some(round * stride));
+        let Some(done) = ended(&place, child) else {
             break;
         };
-        kills += 1;
-        let start = std::time::Instant::now();
-        let warehouse = place.again();
-        assert!(start.elapsed() < Duration::from_secs(2));
-        let found = match warehouse.snapshot().unwrap().table("public", "t") {
-            None => {
-                assert_eq!(done, 0);
-                continue;
-            }
-            Some(_) => read(&warehouse, "public", "t").await,
-        };
-        // The step that was under way has happened or has not.
-        assert!(
-            found == expected(done) || found == expected(done + 1),
-            "stopped at {} after {done} steps: {found:?}",
-            round * stride
-        );
-        let report = warehouse.check(true, Duration::ZERO).unwrap();
-        assert!(report.findings.is_empty(), "{report:?}");
-        let again = warehouse.check(true, Duration::ZERO).unwrap();
-        assert!(again.orphans.is_empty());
-        assert_eq!(read(&warehouse, "public", "t").await, found);
-        // Work goes on, and the other program reads the same.
-        insert(&warehouse, "public", "t", &rows(&[(999, "after")]))
-            .await
-            .unwrap();
-        let after = read(&place.again(), "public", "t").await;
-        assert_eq!(after.len(), found.len() + 1);
-        if soak || kills % 8 == 0 {
-            let json = after.iter().map(|line| {
-                let (id, name) = line.split_once('|').unwrap();
-                format!("[{id},\"{name}\"]")
-            });
-            check(
-                &place,
-                &format!("{{\"public.t\": [{}]}}", json.collect::<Vec<_>>().join(",")),
-            );
-        }
+        stops += 1;
+        check_whole(&place, done, stops % 8 == 0).await;
     }
-    println!("stopped {kills} times");
-    assert!(kills > 15, "{kills}");
+    println!("stopped {stops} times");
+    assert!(stops > 15, "{stops}");
+}
+
+/// Killed at any time instead of at a place: a few times everyday, 2,000 times with `TRIBUTARY_SOAK=1`.
+#[tokio::test]
+async fn a_kill_at_any_time_loses_nothing() {
+    let rounds: u64 = if std::env::var_os("TRIBUTARY_SOAK").is_some() {
+        2_000
+    } else {
+        6
+    };
+    let (mut state, mut killed) = (42_u64, 0);
+    for _ in 0..rounds {
+        let place = Place::new();
+        let mut child = start(&place, None);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(Duration::from_micros((state >> 33) % 150_000));
+        // It may have ended by itself.
+        let _ = child.kill();
+        let done = match ended(&place, child) {
+            Some(done) => done,
+            None => continue,
+        };
+        killed += 1;
+        check_whole(&place, done, killed % 50 == 0).await;
+    }
+    println!("killed {killed} times");
 }
