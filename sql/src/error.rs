@@ -38,6 +38,8 @@ pub enum Condition {
     InvalidParameter,
     /// The result of a computation is beyond its type.
     NumericOutOfRange,
+    /// A text is not a value of the type.
+    InvalidText,
     /// A time or an interval beyond its type.
     DatetimeOutOfRange,
     /// Types do not fit.

@@ -13,6 +13,6 @@ mod window;
 
 pub use arithmetic::analyzer_rule;
 pub(crate) use casts::rounded_double;
-pub(crate) use division::quotient;
+pub(crate) use division::{quotient, quotient_of_decimals};
 pub use sum::sum;
 pub use window::window;

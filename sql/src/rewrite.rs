@@ -24,8 +24,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sqlparser::ast::{
-    BinaryOperator, DataType as SqlType, Expr, FunctionArguments, Ident, ObjectName,
-    ObjectNamePart, Query, Select, SelectItem, Statement, TableFactor, VisitMut, VisitorMut,
+    BinaryOperator, DataType as SqlType, Expr, FunctionArguments, Ident, JoinConstraint,
+    JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, SetOperator,
+    SetQuantifier, Statement, TableFactor, VisitMut, VisitorMut,
 };
 
 use crate::error::{Condition, Error, Report, Result};
@@ -61,6 +62,9 @@ impl VisitorMut for Rewriter<'_> {
     type Break = Error;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        if let Err(error) = check_set_operations(&query.body) {
+            return ControlFlow::Break(error);
+        }
         self.scopes.enter_query(query);
         literals::keep_in_query(query);
         ControlFlow::Continue(())
@@ -72,6 +76,9 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
+        if let Err(error) = check_joins(select) {
+            return ControlFlow::Break(error);
+        }
         self.scopes.enter_select(select);
         name_bare_columns(select);
         tables::unnest_in_select_list(select);
@@ -113,6 +120,7 @@ impl Rewriter<'_> {
         match expr {
             Expr::Function(call) => {
                 without_pg_catalog(&mut call.name);
+                whole_array(&mut call.name);
                 if let FunctionArguments::Subquery(query) = &mut call.args
                     && is_named(&call.name, "array")
                 {
@@ -120,6 +128,15 @@ impl Rewriter<'_> {
                 }
             }
             Expr::BinaryOp { op, .. } => plain_operator(op)?,
+            Expr::AtTimeZone {
+                timestamp,
+                time_zone,
+            } => {
+                *expr = function(
+                    "timezone",
+                    vec![tree::take(time_zone), tree::take(timestamp)],
+                );
+            }
             Expr::Collate {
                 expr: inner,
                 collation,
@@ -214,6 +231,64 @@ impl Rewriter<'_> {
             }
             "tableoid" => self.scopes.table_oid(None, self.env).map(oid_literal),
             _ => None,
+        }
+    }
+}
+
+/// Puts a cast to a type of `pg_catalog` around an expression.
+pub fn cast_to(expr: &mut Expr, type_name: &str) {
+    *expr = tree::cast(tree::take(expr), type_name);
+}
+
+/// Refuses joins whose common columns the engine would take from one side only.
+fn check_joins(select: &Select) -> Result<()> {
+    for join in select.from.iter().flat_map(|table| &table.joins) {
+        let (JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint)) = &join.join_operator
+        else {
+            continue;
+        };
+        let what = match constraint {
+            JoinConstraint::Using(_) => "USING",
+            JoinConstraint::Natural => "NATURAL",
+            _ => continue,
+        };
+        return Err(Report::unsupported(format!("{what} in a right or full join"))
+            .hint("Write the condition with ON, and coalesce() of both columns in the SELECT list.")
+            .into());
+    }
+    Ok(())
+}
+
+/// Refuses set operations that the engine carries out as if they had no ALL.
+fn check_set_operations(body: &SetExpr) -> Result<()> {
+    let SetExpr::SetOperation {
+        op,
+        set_quantifier,
+        left,
+        right,
+    } = body
+    else {
+        return Ok(());
+    };
+    if matches!(op, SetOperator::Except | SetOperator::Intersect)
+        && *set_quantifier == SetQuantifier::All
+    {
+        return Err(Report::unsupported(format!("{op} ALL")).into());
+    }
+    check_set_operations(left)?;
+    check_set_operations(right)
+}
+
+/// The engine's functions of these names change the first element found only.
+fn whole_array(name: &mut ObjectName) {
+    for (given, meant) in [
+        ("array_remove", "array_remove_all"),
+        ("array_replace", "array_replace_all"),
+    ] {
+        if is_named(name, given) {
+            *name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(meant))]);
         }
     }
 }

@@ -128,6 +128,7 @@ impl From<&tributary_sql::Report> for PgError {
             Condition::InvalidOption => "42601",
             Condition::InvalidParameter => "22023",
             Condition::NumericOutOfRange => "22003",
+            Condition::InvalidText => "22P02",
             Condition::DatetimeOutOfRange => "22008",
             Condition::DatatypeMismatch => "42804",
             Condition::WrongObjectType => "42809",

@@ -654,9 +654,9 @@ fn first_column(plan: &LogicalPlan) -> Result<Expr> {
 
 /// Whether the engine's own joins give a condition of WHERE its right answer.
 fn is_engines(condition: &Expr, schema: &DFSchema) -> Result<bool> {
-    let condition = match condition {
-        Expr::Not(inner) => inner.as_ref(),
-        other => other,
+    let (condition, not) = match condition {
+        Expr::Not(inner) => (inner.as_ref(), true),
+        other => (other, false),
     };
     match condition {
         Expr::Exists(Exists { subquery, .. }) => is_semi_join(subquery, schema),
@@ -665,9 +665,12 @@ fn is_engines(condition: &Expr, schema: &DFSchema) -> Result<bool> {
             subquery,
             negated,
         }) => {
-            // NOT IN with a correlation would need NULLs told apart for each tuple.
+            // NOT IN with a correlation would need NULLs told apart for each tuple; with a constant to compare, the
+            // engine's join has no key of which it could tell them.
+            let told_apart = subquery.outer_ref_columns.is_empty()
+                && tributary_udfs::plan::refers_to_columns(expr);
             Ok(!has_subquery(expr)?
-                && (!*negated || subquery.outer_ref_columns.is_empty())
+                && (*negated == not || told_apart)
                 && is_semi_join(subquery, schema)?)
         }
         other => {

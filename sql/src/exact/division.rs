@@ -34,10 +34,18 @@ pub(crate) fn quotient(left: &Expr, right: &Expr, schema: &DFSchema) -> Result<O
             operand.clone()
         }
     };
-    Ok(Some(Expr::ScalarFunction(ScalarFunction::new_udf(
+    Ok(Some(quotient_of_decimals(
+        as_decimal(left, &left_type),
+        as_decimal(right, &right_type),
+    )))
+}
+
+/// `left / right` of two decimals.
+pub(crate) fn quotient_of_decimals(left: Expr, right: Expr) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(
         Arc::clone(&DIVIDE),
-        vec![as_decimal(left, &left_type), as_decimal(right, &right_type)],
-    ))))
+        vec![left, right],
+    ))
 }
 
 /// Digits that hold every integer.

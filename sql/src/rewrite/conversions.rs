@@ -7,17 +7,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, Result as DataFusionResult, ScalarValue};
+use datafusion::functions::core::expr_fn::nullif;
 use datafusion::functions::unicode::expr_fn::left;
-use datafusion::logical_expr::expr::{Cast, ScalarFunction};
+use datafusion::logical_expr::expr::{Between, Case, Cast, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, lit,
+    BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, cast,
+    lit,
 };
 use sqlparser::ast::BinaryOperator;
 
@@ -46,6 +48,11 @@ impl ExprPlanner for LiteralPlanner {
             && let Ok(Some(quotient)) = exact::quotient(&left, &right, schema)
         {
             return Ok(PlannerResult::Planned(quotient));
+        }
+        if matches!(op, BinaryOperator::Plus | BinaryOperator::Minus)
+            && let Some((left, right)) = with_time_of_day(&left, &right, schema)
+        {
+            return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
         }
         let takes_type = matches!(
             op,
@@ -91,6 +98,20 @@ fn literal_as(
         ))),
         _ => None,
     })
+}
+
+/// The operands of a date and an interval, the date as the timestamp of its start: the sum has a time of day.
+fn with_time_of_day(left: &Expr, right: &Expr, schema: &DFSchema) -> Option<(Expr, Expr)> {
+    const START: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+    match (left.get_type(schema).ok()?, right.get_type(schema).ok()?) {
+        (DataType::Date32, DataType::Interval(_)) => {
+            Some((cast(left.clone(), START), right.clone()))
+        }
+        (DataType::Interval(_), DataType::Date32) => {
+            Some((left.clone(), cast(right.clone(), START)))
+        }
+        _ => None,
+    }
 }
 
 fn is_text_literal(expr: &Expr) -> bool {
@@ -190,7 +211,32 @@ fn convert_expr(
                     .into());
                 }
             }
-            Ok(Transformed::no(Expr::Case(case)))
+            let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+            if !one_is_double(results.chain(case.else_expr.as_deref()), schema) {
+                return Ok(Transformed::no(Expr::Case(case)));
+            }
+            let branches = case.when_then_expr.into_iter();
+            Ok(Transformed::yes(Expr::Case(Case {
+                expr: None,
+                when_then_expr: branches
+                    .map(|(when, then)| (when, Box::new(as_double(*then, schema))))
+                    .collect(),
+                else_expr: case
+                    .else_expr
+                    .map(|otherwise| Box::new(as_double(*otherwise, schema))),
+            })))
+        }
+        Expr::ScalarFunction(call)
+            if matches!(
+                call.func.name(),
+                "coalesce" | "greatest" | "least" | "nullif"
+            ) && one_is_double(&call.args, schema) =>
+        {
+            let args = call.args.into_iter();
+            let args = args.map(|argument| as_double(argument, schema)).collect();
+            Ok(Transformed::yes(Expr::ScalarFunction(
+                ScalarFunction::new_udf(call.func, args),
+            )))
         }
         Expr::ScalarFunction(call) => {
             let name = call.func.name();
@@ -200,6 +246,26 @@ fn convert_expr(
             {
                 return Ok(Transformed::yes(exact::rounded_double(x.clone())));
             }
+            // The engine leaves out the fraction of a second.
+            if name == "date_part"
+                && let [
+                    Expr::Literal(ScalarValue::Utf8(Some(part)), metadata),
+                    moment,
+                ] = call.args.as_slice()
+                && matches!(part.to_lowercase().as_str(), "second" | "seconds")
+                && moment.get_type(schema)? != DataType::Date32
+            {
+                let micros = ScalarValue::Utf8(Some("microsecond".to_owned()));
+                let micros = Expr::ScalarFunction(ScalarFunction::new_udf(
+                    Arc::clone(&call.func),
+                    vec![Expr::Literal(micros, metadata.clone()), moment.clone()],
+                ));
+                let seconds = exact::quotient_of_decimals(
+                    cast(micros, DataType::Decimal128(20, 0)),
+                    lit(ScalarValue::Decimal128(Some(1_000_000), 20, 0)),
+                );
+                return Ok(Transformed::yes(cast(seconds, DataType::Decimal128(8, 6))));
+            }
             // The engine counts unsigned; SQL has no such numbers.
             let counts = matches!(
                 name,
@@ -207,10 +273,50 @@ fn convert_expr(
             );
             let expr = Expr::ScalarFunction(call);
             Ok(if counts && expr.get_type(schema)? == DataType::UInt64 {
-                Transformed::yes(Expr::Cast(Cast::new(Box::new(expr), DataType::Int32)))
+                let is_length = matches!(&expr, Expr::ScalarFunction(call) if call.func.name() == "array_length");
+                let number = cast(expr, DataType::Int32);
+                // An empty array has no dimension that has a length.
+                Transformed::yes(if is_length {
+                    nullif(number, lit(0_i32))
+                } else {
+                    number
+                })
             } else {
                 Transformed::no(expr)
             })
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if (compares(op) || computes(op))
+                && one_is_double([left.as_ref(), right.as_ref()], schema) =>
+        {
+            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr {
+                left: Box::new(as_double(*left, schema)),
+                op,
+                right: Box::new(as_double(*right, schema)),
+            })))
+        }
+        Expr::Between(between)
+            if one_is_double(
+                [&between.expr, &between.low, &between.high].map(AsRef::as_ref),
+                schema,
+            ) =>
+        {
+            Ok(Transformed::yes(Expr::Between(Between {
+                expr: Box::new(as_double(*between.expr, schema)),
+                negated: between.negated,
+                low: Box::new(as_double(*between.low, schema)),
+                high: Box::new(as_double(*between.high, schema)),
+            })))
+        }
+        Expr::InList(list)
+            if one_is_double(list.list.iter().chain([list.expr.as_ref()]), schema) =>
+        {
+            let values = list.list.into_iter();
+            Ok(Transformed::yes(Expr::InList(InList {
+                expr: Box::new(as_double(*list.expr, schema)),
+                list: values.map(|value| as_double(value, schema)).collect(),
+                negated: list.negated,
+            })))
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right })
             if compares(op) && is_text_literal(&left) != is_text_literal(&right) =>
@@ -286,6 +392,32 @@ fn length_limit(field: &Field) -> Option<i64> {
 /// Whether an expression is the cutting of a text, as this module writes it.
 fn is_cut(expr: &Expr) -> bool {
     matches!(expr, Expr::ScalarFunction(call) if call.func.name() == "left")
+}
+
+/// Whether a decimal meets a double, to which it then gives way; the engine would make a decimal of the double. An operand
+/// whose type is not known yet is neither.
+fn one_is_double<'e>(operands: impl IntoIterator<Item = &'e Expr>, schema: &DFSchema) -> bool {
+    let (mut double, mut decimal) = (false, false);
+    for operand in operands {
+        match operand.get_type(schema) {
+            Ok(DataType::Decimal128(..) | DataType::Decimal256(..)) => decimal = true,
+            Ok(other) => double = double || other.is_floating(),
+            Err(_) => {}
+        }
+    }
+    double && decimal
+}
+
+fn as_double(operand: Expr, schema: &DFSchema) -> Expr {
+    match operand.get_type(schema) {
+        Ok(DataType::Decimal128(..) | DataType::Decimal256(..)) => cast(operand, DataType::Float64),
+        _ => operand,
+    }
+}
+
+fn computes(op: Operator) -> bool {
+    use Operator::{Divide, Minus, Modulo, Multiply, Plus};
+    matches!(op, Plus | Minus | Multiply | Divide | Modulo)
 }
 
 fn compares(op: Operator) -> bool {

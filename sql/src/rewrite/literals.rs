@@ -27,8 +27,27 @@ const OF_ARGUMENT_TYPE: &[&str] = &[
     "sum",
 ];
 
-/// Makes an `integer` of a number that is not kept.
+/// The exponent beyond which a number is a double: a decimal has no digits for it.
+const EXPONENT_MAX: u32 = 20;
+
+/// Makes an `integer` of a number that is not kept, and a double of one with a large exponent.
 pub(super) fn narrow(expr: &mut Expr) {
+    if let Expr::Value(value) = expr
+        && let Value::Number(digits, false) = &value.value
+        && let Some((_, exponent)) = digits.split_once(['e', 'E'])
+        && exponent
+            .parse::<i32>()
+            .is_ok_and(|exponent| exponent.unsigned_abs() > EXPONENT_MAX)
+    {
+        *expr = Expr::Cast {
+            kind: sqlparser::ast::CastKind::Cast,
+            expr: Box::new(tree::text(digits)),
+            data_type: DataType::DoublePrecision,
+            array: false,
+            format: None,
+        };
+        return;
+    }
     if let Expr::Value(value) = expr
         && value.span != Span::empty()
         && let Value::Number(digits, false) = &value.value

@@ -14,7 +14,7 @@ use super::{Plan, Target, WriteTag, column_names, reference, transaction};
 use crate::error::{Condition, Report, Result};
 use crate::pgtype;
 use crate::planner::Planner;
-use crate::rewrite::keep;
+use crate::rewrite::{cast_to, keep};
 use crate::write::{WriteNode, WriteTarget, WriteTask};
 
 /// Plans INSERT INTO table [(columns)] query.
@@ -182,6 +182,7 @@ fn put_defaults(source: &mut Query, columns: &[&Column]) -> Result<()> {
         for (expr, column) in row.content.iter_mut().zip(columns) {
             // It is brought to the column's type in any case.
             keep(expr);
+            type_literal(expr, column);
             let is_default = matches!(expr, SqlExpr::Identifier(ident)
                 if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"));
             if is_default {
@@ -190,6 +191,42 @@ fn put_defaults(source: &mut Query, columns: &[&Column]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes a literal one of its column's type, so that rows of different literals are not brought to a type of their own.
+/// Text and `numeric` literals stay: their columns' lengths and scales are for the assignment to check and round to.
+fn type_literal(expr: &mut SqlExpr, column: &Column) {
+    let name = pgtype::of_field(&column.arrow_field()).name;
+    let is_float = matches!(name, "float4" | "float8");
+    let typed = match expr {
+        SqlExpr::Value(value) => match &value.value {
+            Value::SingleQuotedString(_) => {
+                is_float
+                    || matches!(
+                        name,
+                        "bool"
+                            | "bytea"
+                            | "date"
+                            | "int2"
+                            | "int4"
+                            | "int8"
+                            | "time"
+                            | "timestamp"
+                            | "timestamptz"
+                    )
+            }
+            Value::Number(..) => is_float,
+            _ => false,
+        },
+        SqlExpr::UnaryOp { expr: inner, .. } => {
+            is_float
+                && matches!(inner.as_ref(), SqlExpr::Value(value) if matches!(value.value, Value::Number(..)))
+        }
+        _ => false,
+    };
+    if typed {
+        cast_to(expr, name);
+    }
 }
 
 /// A column's default as a syntax tree; NULL where it has none.

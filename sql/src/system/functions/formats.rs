@@ -7,8 +7,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, PrimitiveBuilder, StringArray,
-    StringBuilder,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder, PrimitiveArray, PrimitiveBuilder,
+    StringArray, StringBuilder,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
@@ -42,6 +42,8 @@ enum Kind {
     ToTimestamp,
     ToNumber,
     Age,
+    Timezone,
+    Bytea,
 }
 
 const FUNCTIONS: &[(&str, Kind)] = &[
@@ -55,6 +57,8 @@ const FUNCTIONS: &[(&str, Kind)] = &[
     ("to_timestamp", Kind::ToTimestamp),
     ("to_number", Kind::ToNumber),
     ("age", Kind::Age),
+    ("timezone", Kind::Timezone),
+    ("bytea_in", Kind::Bytea),
 ];
 
 /// The functions of this module, for the session that `env` describes.
@@ -77,6 +81,7 @@ pub(crate) fn input(to: &DataType) -> Option<&'static str> {
         DataType::Timestamp(_, Some(_)) => Some("timestamptz_in"),
         DataType::Time64(_) => Some("time_in"),
         DataType::Interval(_) => Some("interval_in"),
+        DataType::Binary => Some("bytea_in"),
         _ => None,
     }
 }
@@ -163,6 +168,15 @@ impl ScalarUDFImpl for Format {
             (Kind::ToTimestamp, [seconds]) if seconds.is_numeric() || is_text(seconds) => {
                 Some(vec![DataType::Float64])
             }
+            (Kind::Timezone, [zone, DataType::Timestamp(_, None)]) if is_text(zone) => {
+                Some(vec![text, TIMESTAMP])
+            }
+            (Kind::Timezone, [zone, DataType::Timestamp(_, Some(_)) | DataType::Date32])
+                if is_text(zone) =>
+            {
+                Some(vec![text, timestamptz()])
+            }
+            (Kind::Bytea, [value]) if is_text(value) => Some(vec![text]),
             (Kind::Age, [one]) if is_moment(one) => Some(vec![TIMESTAMP]),
             (Kind::Age, [to, from]) if is_moment(to) && is_moment(from) => {
                 Some(vec![TIMESTAMP, TIMESTAMP])
@@ -176,7 +190,7 @@ impl ScalarUDFImpl for Format {
         types.ok_or_else(|| undefined_function(self.name, given).into())
     }
 
-    fn return_type(&self, _given: &[DataType]) -> Result<DataType> {
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
         Ok(match self.kind {
             Kind::Date | Kind::ToDate => DataType::Date32,
             Kind::Timestamp => TIMESTAMP,
@@ -184,6 +198,10 @@ impl ScalarUDFImpl for Format {
             Kind::Time => DataType::Time64(TimeUnit::Microsecond),
             Kind::Interval | Kind::Age => INTERVAL,
             Kind::ToChar => DataType::Utf8,
+            Kind::Bytea => DataType::Binary,
+            // From the wall clock of the zone to the instant, or back.
+            Kind::Timezone if given.get(1) == Some(&TIMESTAMP) => timestamptz(),
+            Kind::Timezone => TIMESTAMP,
             Kind::ToNumber => {
                 let (precision, scale) = NUMERIC_DEFAULT;
                 DataType::Decimal128(precision, scale)
@@ -262,7 +280,14 @@ impl Format {
                     from.try_unary(|from| stored(age(midnight, from)))?;
                 Arc::new(ages)
             }
-            Kind::ToChar | Kind::ToDate | Kind::ToNumber => {
+            Kind::Bytea => {
+                let mut bytes = BinaryBuilder::new();
+                for text in values.as_string::<i32>() {
+                    bytes.append_option(text.map(bytea).transpose()?);
+                }
+                Arc::new(bytes.finish())
+            }
+            Kind::ToChar | Kind::ToDate | Kind::ToNumber | Kind::Timezone => {
                 return internal_err!("{} has two arguments", self.name);
             }
         })
@@ -285,6 +310,9 @@ impl Format {
                         .map_err(|error| arrow::error::ArrowError::ExternalError(Box::new(error)))
                 })?;
             return Ok(Arc::new(ages));
+        }
+        if self.kind == Kind::Timezone {
+            return in_zone(first.as_string::<i32>(), second);
         }
         let templates = second.as_string::<i32>();
         let clock = self.clock();
@@ -369,6 +397,104 @@ impl Format {
             }
         }
         Ok(Arc::new(texts.finish()))
+    }
+}
+
+/// `timezone(zone, moment)`: the instant at which clocks in the zone show a timestamp, or what they show at an instant.
+fn in_zone(zones: &StringArray, moments: &ArrayRef) -> Result<ArrayRef> {
+    let to_instant = moments.data_type() == &TIMESTAMP;
+    let mut found = PrimitiveBuilder::<TimestampMicrosecondType>::with_capacity(moments.len());
+    for (zone, moment) in zones
+        .iter()
+        .zip(moments.as_primitive::<TimestampMicrosecondType>())
+    {
+        let (Some(zone), Some(moment)) = (zone, moment) else {
+            found.append_null();
+            continue;
+        };
+        let zone = Zone::named(zone).ok_or_else(|| {
+            Report::new(
+                Condition::InvalidParameter,
+                format!("time zone \"{zone}\" not recognized"),
+            )
+        })?;
+        let shifted = if to_instant {
+            moment.checked_sub(i64::from(zone.offset_of_wall(moment)) * 1_000_000)
+        } else {
+            moment.checked_add(i64::from(zone.offset_at(moment)) * 1_000_000)
+        };
+        found.append_value(
+            shifted.ok_or_else(|| {
+                Report::new(Condition::DatetimeOutOfRange, "timestamp out of range")
+            })?,
+        );
+    }
+    let found = found.finish();
+    Ok(Arc::new(if to_instant {
+        found.with_timezone(TIMESTAMPTZ_ZONE)
+    } else {
+        found
+    }))
+}
+
+/// The bytes of PostgreSQL's two forms: `\x` and hexadecimal digits, or characters with `\\` and `\ooo`.
+fn bytea(text: &str) -> Result<Vec<u8>> {
+    let invalid = || {
+        Report::new(
+            Condition::InvalidText,
+            "invalid input syntax for type bytea",
+        )
+    };
+    if let Some(digits) = text.strip_prefix("\\x") {
+        let digits: Vec<u8> = digits
+            .chars()
+            .filter(|character| !character.is_ascii_whitespace())
+            .map(|character| {
+                character
+                    .to_digit(16)
+                    .and_then(|digit| u8::try_from(digit).ok())
+                    .ok_or_else(|| {
+                        Report::new(
+                            Condition::InvalidParameter,
+                            format!("invalid hexadecimal digit: \"{character}\""),
+                        )
+                    })
+            })
+            .collect::<std::result::Result<_, _>>()?;
+        let (pairs, []) = digits.as_chunks::<2>() else {
+            return Err(Report::new(
+                Condition::InvalidParameter,
+                "invalid hexadecimal data: odd number of digits",
+            )
+            .into());
+        };
+        return Ok(pairs.iter().map(|[high, low]| high << 4 | low).collect());
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    loop {
+        rest = match rest {
+            [] => return Ok(bytes),
+            [b'\\', b'\\', after @ ..] => {
+                bytes.push(b'\\');
+                after
+            }
+            [
+                b'\\',
+                high @ b'0'..=b'3',
+                middle @ b'0'..=b'7',
+                low @ b'0'..=b'7',
+                after @ ..,
+            ] => {
+                bytes.push((high - b'0') << 6 | (middle - b'0') << 3 | (low - b'0'));
+                after
+            }
+            [b'\\', ..] => return Err(invalid().into()),
+            [byte, after @ ..] => {
+                bytes.push(*byte);
+                after
+            }
+        };
     }
 }
 
