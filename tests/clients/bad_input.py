@@ -82,6 +82,7 @@ WRONG = [
     ("SELECT CAST(1 AS no_such_type)", "42704", ['type "no_such_type" does not exist'], None),
     ("SELECT CAST('seven' AS integer)", "22P02", ['invalid input syntax for type integer: "seven"'], None),
     ("SELECT 1 / (n - 7) FROM kept", "22012", ["division by zero"], None),
+    ("SELECT CAST(n AS bigint) + 9223372036854775807 FROM kept", "22003", ["out of range"], None),
     ("SELECT n, count(*) FROM kept", "42803", ['"kept.n" must appear in the GROUP BY clause'], None),
     ("CREATE TABLE kept (n bigint)", "42P07", ['relation "kept" already exists'], None),
     ("CREATE TABLE no_such_schema.t (n bigint)", "3F000", ['schema "no_such_schema" does not exist'], None),

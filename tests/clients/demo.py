@@ -77,7 +77,7 @@ def demo_slice():
             same([rank for rank, _, _ in given], list(range(1, 11)))
             same(sorted((score for _, _, score in given), reverse=True), [score for _, _, score in given])
             bought = connection.execute(
-                "SELECT DISTINCT product_id FROM purchases WHERE unified_id = %s AND occurred_at < TIMESTAMPTZ '2017-12-01 00:00:00+00'",
+                "SELECT DISTINCT product_id FROM purchases WHERE unified_id = %s AND occurred_at < '2017-12-01Z'",
                 (customer,),
             ).fetchall()
             same({(product,) for _, product, _ in given} & set(bought), set(), "what the customer had already")
