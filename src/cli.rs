@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 use crate::server::error::PgError;
 use crate::session::{Engine, EngineOptions, Session, SessionOptions};
 
+mod check;
 mod contracts;
 mod demo;
 mod ingest;
@@ -40,6 +41,8 @@ enum Command {
     Ingest(ingest::Ingest),
     /// Make the contract views from the channels' mapping files.
     Contracts(contracts::Contracts),
+    /// Compare a warehouse with its checksums and find files that nothing names.
+    Check(check::Check),
     /// Show the whole way on real input: ingest, fuse, factorize, cluster, recommend.
     Demo(demo::Demo),
 }
@@ -116,6 +119,7 @@ pub fn main() -> ExitCode {
             Command::Sql(command) => command.run().await,
             Command::Ingest(command) => command.run().await,
             Command::Contracts(command) => command.run().await,
+            Command::Check(command) => command.run(),
             Command::Demo(command) => command.run().await,
         }
     });

@@ -191,7 +191,7 @@ pub fn first_damaged(files: &[PathBuf]) -> Option<Report> {
                 format!("could not read file \"{}\"", path.display()),
             )
             .detail(format!("{}.", reason.trim_end_matches('.')))
-            .hint("The file is damaged. Nothing was loaded."),
+            .hint("The file is damaged. The statement that read it has loaded nothing."),
         )
     })
 }

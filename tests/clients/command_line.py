@@ -1,6 +1,7 @@
 """The command line: what each command prints, its exit codes, and what it refuses."""
 
 import json
+import pathlib
 import re
 import socket
 import time
@@ -151,11 +152,30 @@ def sql_script():
         same(variable.stdout, "w\no'clock\n")
 
 
+@check("check: a sound warehouse passes, an altered file is named")
+def check_warehouse():
+    with warehouse() as made:
+        made_rows = "CREATE TABLE t AS SELECT g AS n FROM generate_series(1, 20000) AS s (g)"
+        same(tributary("sql", made.directory, "-q", "-c", made_rows).returncode, 0)
+        sound = tributary("check", made.directory)
+        same((sound.returncode, sound.stderr), (0, ""))
+        holds(sound.stdout, "1 files", " 0 faults")
+        (file,) = pathlib.Path(made.directory).glob("data/**/*.parquet")
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.chmod(0o644)
+        file.write_bytes(content)
+        damaged = tributary("check", made.directory)
+        same(damaged.returncode, 1)
+        holds(damaged.stderr, file.name, "damaged")
+        same(tributary("check", made.directory / "no such place").returncode, 1)
+
+
 @check("--help names every command, and --version the version")
 def help_text():
     helped = tributary("--help")
     same(helped.returncode, 0)
-    holds(helped.stdout, "init", "serve", "sql", "ingest", "contracts", "demo")
+    holds(helped.stdout, "init", "serve", "sql", "ingest", "contracts", "check", "demo")
     version = tributary("--version")
     same(bool(re.fullmatch(r"tributary \d+\.\d+\.\d+\n", version.stdout)), True, version.stdout)
     same(tributary("no-such-command").returncode, 2)
