@@ -21,6 +21,7 @@ use crate::rewrite::present;
 pub mod copy;
 pub mod define;
 pub mod insert;
+mod numeric;
 pub mod qualify;
 pub mod session;
 

@@ -117,6 +117,7 @@ impl From<&tributary_sql::Report> for PgError {
             Condition::Syntax => "42601",
             Condition::UndefinedTable => "42P01",
             Condition::UndefinedColumn => "42703",
+            Condition::AmbiguousColumn => "42702",
             Condition::UndefinedSchema => "3F000",
             Condition::UndefinedFunction => "42883",
             Condition::UndefinedStatement => "26000",

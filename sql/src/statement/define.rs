@@ -15,6 +15,7 @@ use tributary_catalog::{
     ColumnDef, CommentOn, RelationKind, Snapshot, Transaction, TypeModifier, ViewDef,
 };
 
+use super::numeric::unconstrained;
 use super::{Plan, Target, WriteTag, column_names, creation_name, qualify, reference, transaction};
 use crate::error::{Condition, Report, Result};
 use crate::names::output_names;
@@ -401,6 +402,7 @@ pub fn create_table_as(
         .ok_or_else(|| Report::new(Condition::Internal, "CREATE TABLE AS has a query"))?;
     let input = planner.plan(Statement::Query(query), parameters)?;
     let tags = model_tags(&input);
+    let input = unconstrained(input)?;
     let aliases = column_names(create.columns.iter().map(|column| &column.name))?;
     let input = rename_columns(input, &aliases)?;
     let columns: Vec<ColumnDef> = input
