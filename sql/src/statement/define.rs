@@ -230,12 +230,12 @@ fn create_schema(planner: &Planner, name: &SchemaName, if_not_exists: bool) -> R
         return Err(Report::unsupported("CREATE SCHEMA .. AUTHORIZATION").into());
     };
     let name = schema_name(name)?;
-    if name.starts_with("pg_") || crate::system::is_system_schema(&name) {
+    if name.starts_with("pg_") || crate::system::is_reserved_schema(&name) {
         return Err(Report::new(
             Condition::InsufficientPrivilege,
             format!("unacceptable schema name \"{name}\""),
         )
-        .detail("The prefix \"pg_\" and the names of system schemas are reserved.")
+        .detail("The prefix \"pg_\", the system schemas and the schemas of relation functions are reserved.")
         .into());
     }
     if planner.snapshot().schema(&name).is_some() {
