@@ -255,11 +255,7 @@ mod tests {
         assert!(view.contains("CAST((sku) AS text) AS product_id"));
         assert!(view.contains("CAST(NULL AS numeric(12,2)) AS price"));
         assert!(comment.starts_with("COMMENT ON VIEW public.products"));
-        assert!(
-            products.channels[0]
-                .test_query()
-                .starts_with("SELECT count(product_id) FROM (SELECT")
-        );
+        assert!(view.contains(products.channels[0].test_query()));
     }
 
     #[test]

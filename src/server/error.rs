@@ -186,15 +186,15 @@ impl From<&tributary_udfs::Error> for PgError {
     fn from(error: &tributary_udfs::Error) -> Self {
         let code = match error.kind {
             Kind::UndefinedFunction => "42883",
-            Kind::UndefinedParameter => "42703",
+            Kind::UndefinedParameter => "42883",
             Kind::UndefinedColumn => "42703",
             Kind::UndefinedTable => "42P01",
             Kind::DuplicateColumn => "42701",
             Kind::InvalidParameter => "22023",
             Kind::DatatypeMismatch => "42804",
             Kind::NullNotAllowed => "22004",
-            Kind::NumericOutOfRange => "22003",
-            Kind::InvalidData => "22000",
+            Kind::NumericOutOfRange => "22023",
+            Kind::InvalidData => "22023",
             Kind::WrongObjectType => "42809",
             Kind::FeatureNotSupported => "0A000",
             Kind::Syntax => "42601",
