@@ -25,6 +25,7 @@ const OF_ARGUMENT_TYPE: &[&str] = &[
     "nullif",
     "pg_typeof",
     "sum",
+    "unnest",
 ];
 
 /// The exponent beyond which a number is a double: a decimal has no digits for it.
