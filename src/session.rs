@@ -15,6 +15,7 @@ use datafusion::execution::session_state::SessionState as EngineState;
 use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
 use tributary_catalog::{Snapshot, SnapshotId, Transaction};
+use tributary_sql::copy_format::CopyFormat;
 use tributary_sql::interrupt::{StopFlag, interruptible};
 use tributary_sql::names::output_names;
 use tributary_sql::parse::{Parsed, parse};
@@ -25,10 +26,12 @@ use tributary_sql::statement::{self, Plan, SessionCommand};
 use tributary_sql::system::{SessionActivity, SessionState};
 use tributary_sql::{Condition, Report};
 
+mod copy;
 mod engine;
 mod environment;
 mod rows;
 
+pub use copy::CopyingIn;
 pub use engine::{Engine, EngineOptions};
 pub use tributary_sql::{Error, Result};
 
@@ -150,6 +153,17 @@ pub enum Outcome {
         /// The command tag.
         tag: RowsTag,
     },
+    /// Rows for the client's COPY data.
+    CopyOut {
+        /// Their columns.
+        schema: SchemaRef,
+        /// The rows.
+        stream: SendableRecordBatchStream,
+        /// How they are spelled.
+        format: CopyFormat,
+    },
+    /// A COPY that waits for the client's data.
+    CopyIn(Box<CopyingIn>),
     /// It is done.
     Done {
         /// The command tag.
@@ -458,14 +472,7 @@ impl Session {
             }
             Plan::Load(copy) => {
                 self.refuse_read_only("COPY FROM")?;
-                if !self.superuser {
-                    return Err(Report::new(
-                        Condition::InsufficientPrivilege,
-                        "permission denied to COPY from a file",
-                    )
-                    .detail("Only superusers may read files of the server.")
-                    .into());
-                }
+                self.check_server_file("read")?;
                 let load = copy.load(&planner, &transaction).await?;
                 for notice in load.notices {
                     self.notice("00000", notice);
@@ -484,6 +491,38 @@ impl Session {
                 Ok(Outcome::Done {
                     tag: format!("COPY {rows}"),
                 })
+            }
+            Plan::CopyTo(copy) => {
+                let schema = client_schema(copy.plan.schema().as_arrow());
+                let stream = self.stream(&copy.plan).await?;
+                match (copy.file, copy.format) {
+                    (Some(file), format) => {
+                        self.check_server_file("write to")?;
+                        let rows = copy::to_file(&file, format, &schema, stream).await?;
+                        Ok(Outcome::Done {
+                            tag: format!("COPY {rows}"),
+                        })
+                    }
+                    (None, Some(format)) => Ok(Outcome::CopyOut {
+                        schema,
+                        stream,
+                        format,
+                    }),
+                    (None, None) => {
+                        Err(Report::new(Condition::Internal, "the client gets no Parquet").into())
+                    }
+                }
+            }
+            Plan::CopyIn(copy) => {
+                self.refuse_read_only("COPY FROM")?;
+                let written = self.stream(&copy.plan).await?;
+                Ok(Outcome::CopyIn(Box::new(CopyingIn::start(
+                    copy.format,
+                    &copy.schema,
+                    copy.rows,
+                    written,
+                    implicit,
+                ))))
             }
             Plan::Nothing { tag, notice } => {
                 self.notice("42P07", notice);
@@ -653,6 +692,20 @@ impl Session {
                 done(if all { "DISCARD ALL" } else { "DISCARD" })
             }
         }
+    }
+
+    fn check_server_file(&self, verb: &str) -> Result<()> {
+        if self.superuser {
+            return Ok(());
+        }
+        let preposition = if verb == "read" { "from" } else { "to" };
+        Err(Report::new(
+            Condition::InsufficientPrivilege,
+            format!("permission denied to COPY {preposition} a file"),
+        )
+        .detail(format!("Only superusers may {verb} files of the server."))
+        .hint("COPY FROM STDIN and COPY TO STDOUT are for everyone, and so is psql's \\copy.")
+        .into())
     }
 
     fn prepared_named(&self, name: &str) -> Result<&Prepared> {

@@ -42,6 +42,8 @@ pub enum Condition {
     NumericOutOfRange,
     /// A text is not a value of the type.
     InvalidText,
+    /// Bytes are no text in UTF-8.
+    InvalidEncoding,
     /// A time or an interval beyond its type.
     DatetimeOutOfRange,
     /// Types do not fit.
@@ -62,6 +64,8 @@ pub enum Condition {
     UndefinedFile,
     /// A file cannot be read or is not of its format.
     BadFile,
+    /// The operating system refuses to write a file.
+    FileError,
     /// The role may not do this.
     InsufficientPrivilege,
     /// A statement that needs an open transaction, or none.

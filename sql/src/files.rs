@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use async_trait::async_trait;
@@ -20,13 +21,50 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 use tributary_catalog::IngestedFile;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{Condition, Report, Result};
+
+/// Writes a Parquet file.
+pub struct ParquetWriter(ArrowWriter<File>);
+
+impl ParquetWriter {
+    /// A writer of rows of `schema` into `file`.
+    ///
+    /// # Errors
+    /// For a type that Parquet has not.
+    pub fn new(file: File, schema: &SchemaRef) -> Result<Self> {
+        let compression = Compression::ZSTD(ZstdLevel::default());
+        let properties = WriterProperties::builder()
+            .set_compression(compression)
+            .build();
+        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties));
+        Ok(Self(writer.map_err(DataFusionError::from)?))
+    }
+
+    /// Writes rows.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        Ok(self.0.write(rows).map_err(DataFusionError::from)?)
+    }
+
+    /// Writes the footer; the file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn finish(self) -> Result<File> {
+        Ok(self.0.into_inner().map_err(DataFusionError::from)?)
+    }
+}
 
 /// A Parquet file whose footer has been read.
 #[derive(Debug, Clone)]

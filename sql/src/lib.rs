@@ -7,6 +7,7 @@
 
 pub mod apply;
 pub mod contracts;
+pub mod copy_format;
 pub mod engine;
 pub mod error;
 pub mod exact;

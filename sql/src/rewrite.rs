@@ -255,6 +255,29 @@ pub fn cast_to(expr: &mut Expr, type_name: &str) {
     *expr = tree::cast(tree::take(expr), type_name);
 }
 
+/// `SELECT columns FROM table`, all columns where none are named.
+pub fn rows_of(table: &ObjectName, columns: &[Ident]) -> Query {
+    let from = TableFactor::Table {
+        name: table.clone(),
+        alias: None,
+        args: None,
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: false,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    };
+    let items = if columns.is_empty() {
+        vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())]
+    } else {
+        let columns = columns.iter().cloned().map(Expr::Identifier);
+        columns.map(SelectItem::UnnamedExpr).collect()
+    };
+    tree::select(items, Some(from))
+}
+
 /// Makes of a query a selection of all of its columns, the query under a name in FROM.
 pub(crate) fn select_all(query: &mut Query, alias: &str) {
     let inner = tree::take_query(query);

@@ -25,7 +25,7 @@ mod numeric;
 pub mod qualify;
 pub mod session;
 
-pub use copy::CopyFrom;
+pub use copy::{CopyFrom, CopyIn, CopyTo};
 pub use define::Definition;
 pub use session::SessionCommand;
 
@@ -74,6 +74,10 @@ pub enum Plan {
     Define(Definition),
     /// Loads files; planned further once their schemas are read.
     Load(CopyFrom),
+    /// Sends rows to the client, or to a file.
+    CopyTo(CopyTo),
+    /// Writes rows that the client sends.
+    CopyIn(CopyIn),
     /// Concerns the session alone.
     Session(SessionCommand),
     /// Does nothing but say so, such as CREATE TABLE IF NOT EXISTS of one that exists.
@@ -125,7 +129,7 @@ fn plan_parsed(
         Statement::CreateTable(create) if create.query.is_some() => {
             define::create_table_as(planner, create, parameters, target)
         }
-        Statement::Copy { .. } => copy::plan(planner, &parsed.statement),
+        Statement::Copy { .. } => copy::plan(planner, &parsed.statement, target),
         other => define::plan(planner, other),
     }
 }

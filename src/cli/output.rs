@@ -1,6 +1,6 @@
 //! How the commands speak: results on standard output, the rest on standard error.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use bytes::BytesMut;
 use datafusion::arrow::array::RecordBatch;
@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::Schema;
 use futures::StreamExt;
 
 use super::Outcome;
+use crate::server::encode::copy::CopyWriter;
 use crate::server::encode::{Cell, Format, Style};
 use crate::session::{Outcome as Statement, Session};
 
@@ -44,7 +45,7 @@ pub struct Shown {
     pub tag: String,
 }
 
-/// Reads a statement's whole result.
+/// Reads a statement's whole result. COPY data goes to standard output, and comes from standard input.
 pub async fn read(outcome: Statement) -> Outcome<Shown> {
     match outcome {
         Statement::Done { tag } => Ok(Shown {
@@ -52,6 +53,62 @@ pub async fn read(outcome: Statement) -> Outcome<Shown> {
             rows: vec![],
             tag,
         }),
+        Statement::CopyOut {
+            schema,
+            mut stream,
+            format,
+        } => {
+            let mut writer = CopyWriter::new(format, &schema, Style::default());
+            let mut text = BytesMut::new();
+            writer.header(&mut text);
+            let mut rows = 0;
+            while let Some(batch) = stream.next().await {
+                let batch = batch.map_err(crate::session::Error::from)?;
+                let failed = |error| super::Failure::from(&error);
+                let cells = writer.cells(&batch).map_err(failed)?;
+                for row in 0..cells.rows() {
+                    writer.row(&cells, row, &mut text).map_err(failed)?;
+                }
+                rows += cells.rows();
+                write_out(&text)?;
+                text.clear();
+            }
+            write_out(&text)?;
+            Ok(Shown {
+                schema: None,
+                rows: vec![],
+                tag: format!("COPY {rows}"),
+            })
+        }
+        Statement::CopyIn(mut copying) => {
+            loop {
+                let piece = tokio::task::spawn_blocking(|| {
+                    let mut piece = vec![0; PIECE_BYTES];
+                    let length = std::io::stdin().read(&mut piece)?;
+                    piece.truncate(length);
+                    Ok::<_, std::io::Error>(piece)
+                });
+                let piece = match piece.await {
+                    Ok(read) => read.map_err(|error| {
+                        super::Failure::new(format!("could not read standard input: {error}"))
+                    })?,
+                    Err(error) => {
+                        return Err(super::Failure::new(format!(
+                            "the reading of standard input has ended early: {error}"
+                        )));
+                    }
+                };
+                if piece.is_empty() {
+                    break;
+                }
+                copying.feed(&piece).await?;
+            }
+            Ok(Shown {
+                schema: None,
+                rows: vec![],
+                tag: copying.finish().await?,
+            })
+        }
         Statement::Rows {
             schema,
             mut stream,
@@ -69,6 +126,15 @@ pub async fn read(outcome: Statement) -> Outcome<Shown> {
             })
         }
     }
+}
+
+/// Standard input is read in pieces of this size.
+const PIECE_BYTES: usize = 64 << 10;
+
+fn write_out(bytes: &[u8]) -> Outcome {
+    std::io::stdout().write_all(bytes).map_err(|error| {
+        super::Failure::new(format!("could not write to standard output: {error}"))
+    })
 }
 
 fn texts(schema: &Schema, batch: &RecordBatch) -> Outcome<Vec<Vec<Option<String>>>> {

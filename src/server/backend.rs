@@ -29,6 +29,7 @@ use super::registry::Registration;
 use super::transport::{Transport, Writer, put, put_error, put_notice, wire_text};
 use crate::session::{Outcome, Session, Statement, TransactionStatus};
 
+mod copy;
 mod extended;
 mod rows;
 
@@ -97,6 +98,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// The task's state.
 pub struct Backend {
     session: Session,
+    inbox: mpsc::Receiver<Inbound>,
     writer: SharedWriter,
     out: BytesMut,
     registration: Registration,
@@ -114,10 +116,16 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// A backend for a session that has logged in.
-    pub fn new(session: Session, writer: SharedWriter, registration: Registration) -> Self {
+    /// A backend for a session that has logged in, served with what comes through `inbox`.
+    pub fn new(
+        session: Session,
+        inbox: mpsc::Receiver<Inbound>,
+        writer: SharedWriter,
+        registration: Registration,
+    ) -> Self {
         Self {
             session,
+            inbox,
             writer,
             out: BytesMut::new(),
             interrupt: Arc::clone(&registration.interrupt),
@@ -133,8 +141,8 @@ impl Backend {
     }
 
     /// Greets the client and serves it until the connection ends.
-    pub async fn run(mut self, mut inbox: mpsc::Receiver<Inbound>) {
-        let end = match self.serve(&mut inbox).await {
+    pub async fn run(mut self) {
+        let end = match self.serve().await {
             Err(Stop::Connection(end)) => end,
             Err(Stop::Statement(error)) => End::Fatal(error.into_fatal()),
             Ok(()) => End::Client,
@@ -153,7 +161,7 @@ impl Backend {
             tokio::time::timeout(FAREWELL, async { self.writer.lock().await.close().await }).await;
     }
 
-    async fn serve(&mut self, inbox: &mut mpsc::Receiver<Inbound>) -> Result<(), Stop> {
+    async fn serve(&mut self) -> Result<(), Stop> {
         put(&mut self.out, &Authentication::Ok)?;
         for (name, value) in self.session.reported_parameters() {
             put(
@@ -168,7 +176,7 @@ impl Backend {
         )?;
         self.ready().await?;
         loop {
-            let frame = self.next_frame(inbox).await?;
+            let frame = self.next_frame().await?;
             self.handle(frame).await?;
             if self.out.len() >= FLUSH_BYTES {
                 self.flush().await?;
@@ -177,7 +185,7 @@ impl Backend {
     }
 
     /// The next frame; waits for the client when there is none, no longer than the session's idle timeouts allow.
-    async fn next_frame(&mut self, inbox: &mut mpsc::Receiver<Inbound>) -> Result<Frame, Stop> {
+    async fn next_frame(&mut self) -> Result<Frame, Stop> {
         loop {
             if let Some(frame) = self.queue.pop_front() {
                 return Ok(frame);
@@ -192,7 +200,7 @@ impl Backend {
             };
             let inbound = tokio::select! {
                 biased;
-                inbound = inbox.recv() => inbound,
+                inbound = self.inbox.recv() => inbound,
                 reason = self.interrupt.raised() => return Err(reason.into()),
                 () = timeout => {
                     let code = idle.map_or("57P05", |(_, code)| code);
@@ -311,6 +319,12 @@ impl Backend {
         }
         match guarded(&self.interrupt, self.session.execute(&prepared, vec![])).await? {
             Outcome::Done { tag } => Ok(tag),
+            Outcome::CopyOut {
+                schema,
+                stream,
+                format,
+            } => self.copy_out(&schema, stream, format).await,
+            Outcome::CopyIn(copying) => self.copy_in(*copying).await,
             Outcome::Rows {
                 schema,
                 stream,

@@ -255,8 +255,8 @@ async fn start(
     };
     match Session::new(Arc::clone(&shared.engine), options) {
         Ok(session) => {
-            Backend::new(session, writer, registration)
-                .run(inbound)
+            Backend::new(session, inbound, writer, registration)
+                .run()
                 .await;
         }
         Err(error) => last_word(&writer, &PgError::from(&error).into_fatal()).await,

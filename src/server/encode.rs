@@ -16,6 +16,7 @@ use tributary_sql::pgtype::{self, PgType};
 use super::error::PgError;
 
 pub mod binary;
+pub mod copy;
 pub mod json;
 pub mod number;
 pub mod text;

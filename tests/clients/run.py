@@ -24,6 +24,7 @@ def main():
     # Each module registers its checks when it is imported.
     import bad_input  # noqa: F401
     import command_line  # noqa: F401
+    import copy_stream  # noqa: F401
     import data_sets  # noqa: F401
     import demo  # noqa: F401
     import files  # noqa: F401

@@ -1,4 +1,4 @@
-//! COPY table FROM 'files' (FORMAT parquet): loading a channel's files, each exactly once.
+//! COPY: loading a channel's files, each exactly once; rows from and to the client.
 //!
 //! The files are opened and compared with the table first; then they are one scan under one sink,
 //! and their manifest entries are committed with their rows.
@@ -6,17 +6,30 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::streaming::StreamingTable;
 use datafusion::datasource::provider_as_source;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::scalar::ScalarValue;
-use sqlparser::ast::{CopyOption, CopySource, CopyTarget, Statement};
+use futures::stream;
+use parking_lot::Mutex;
+use sqlparser::ast::{CopyLegacyOption, CopyOption, CopySource, CopyTarget, Statement};
+use tokio::sync::mpsc;
 use tributary_catalog::{ColumnDef, Relation, Table, Transaction, storage_type};
 
-use super::{Plan, column_names, creation_name, reference};
+use super::insert::{assigned, target_columns};
+use super::{Plan, column_names, creation_name, reference, transaction};
+use crate::copy_format::{self, CopyFormat};
 use crate::error::{Condition, Error, Report, Result};
 use crate::files::{self, FilesScan, ParquetFile};
+use crate::names::output_names;
 use crate::planner::Planner;
+use crate::rewrite::{present, rows_of};
 use crate::write::{WriteNode, WriteTarget, WriteTask};
 
 /// A load of files into a table.
@@ -45,12 +58,36 @@ pub struct Load {
     pub rows: u64,
 }
 
-/// Plans COPY .. FROM a file; other forms are refused.
-pub fn plan(planner: &Planner, statement: &Statement) -> Result<Plan> {
+/// Rows that go out of the database.
+#[derive(Debug)]
+pub struct CopyTo {
+    /// The query whose rows they are.
+    pub plan: LogicalPlan,
+    /// How they are spelled; `None` for Parquet.
+    pub format: Option<CopyFormat>,
+    /// The file of the server they go to; `None` for the client.
+    pub file: Option<String>,
+}
+
+/// Rows that come from the client.
+#[derive(Debug)]
+pub struct CopyIn {
+    /// The plan that writes them.
+    pub plan: LogicalPlan,
+    /// How they are spelled.
+    pub format: CopyFormat,
+    /// Their columns, as texts.
+    pub schema: SchemaRef,
+    /// Where the plan takes them from.
+    pub rows: mpsc::Sender<DataFusionResult<RecordBatch>>,
+}
+
+/// Plans COPY.
+pub fn plan(planner: &Planner, statement: &Statement, target: super::Target<'_>) -> Result<Plan> {
     let Statement::Copy {
         source,
         to,
-        target,
+        target: place,
         options,
         legacy_options,
         ..
@@ -58,12 +95,26 @@ pub fn plan(planner: &Planner, statement: &Statement) -> Result<Plan> {
     else {
         return Err(Report::new(Condition::Internal, "not a COPY").into());
     };
-    if *to {
-        return Err(Report::unsupported("COPY .. TO").into());
+    let is_parquet = copy_format::format_name(options, legacy_options)? == "parquet";
+    if is_parquet {
+        check_parquet_options(options, legacy_options)?;
     }
-    let CopyTarget::File { filename } = target else {
-        return Err(Report::unsupported("COPY FROM anything but a file").into());
-    };
+    let format = (!is_parquet)
+        .then(|| CopyFormat::new(options, legacy_options, !*to))
+        .transpose()?;
+    if *to {
+        let file = match place {
+            CopyTarget::Stdout => None,
+            CopyTarget::File { filename } => Some(filename.clone()),
+            _ => return Err(Report::unsupported("COPY TO anything but a file or STDOUT").into()),
+        };
+        if is_parquet && file.is_none() {
+            return Err(Report::unsupported("COPY TO STDOUT in Parquet format")
+                .hint("Name a file, or use the formats text or csv.")
+                .into());
+        }
+        return copy_to(planner, source, format, file);
+    }
     let CopySource::Table {
         table_name,
         columns,
@@ -71,15 +122,10 @@ pub fn plan(planner: &Planner, statement: &Statement) -> Result<Plan> {
     else {
         return Err(Report::new(Condition::Syntax, "COPY FROM needs a table").into());
     };
-    if let Some(option) = legacy_options.first() {
-        return Err(Report::unsupported(format!("the COPY option {option}"))
-            .hint("Write the options in parentheses, as in (FORMAT parquet).")
-            .into());
-    }
-    check_options(options)?;
+    let columns = column_names(columns)?;
     let found = reference(table_name)?;
-    let (schema, table) = match planner.find(&found)? {
-        Some((schema, Relation::Table(table))) => (schema, table.name.clone()),
+    let existing = match planner.find(&found)? {
+        Some((schema, Relation::Table(table))) => Some((schema, Arc::clone(table))),
         Some((_, Relation::View(view))) => {
             return Err(Report::new(
                 Condition::WrongObjectType,
@@ -87,44 +133,155 @@ pub fn plan(planner: &Planner, statement: &Statement) -> Result<Plan> {
             )
             .into());
         }
-        None => creation_name(planner, table_name)?,
+        None => None,
     };
-    Ok(Plan::Load(CopyFrom {
+    match (place, format) {
+        (CopyTarget::File { filename }, None) => {
+            let (schema, table) = match existing {
+                Some((schema, table)) => (schema, table.name.clone()),
+                None => creation_name(planner, table_name)?,
+            };
+            Ok(Plan::Load(CopyFrom {
+                schema,
+                table,
+                columns,
+                pattern: filename.clone(),
+            }))
+        }
+        (CopyTarget::File { .. }, Some(_)) => Err(Report::unsupported(
+            "COPY FROM a file in this format",
+        )
+        .hint(
+            "Write (FORMAT parquet), or send the rows with COPY FROM STDIN, as psql's \\copy does.",
+        )
+        .into()),
+        (CopyTarget::Stdin, Some(format)) => {
+            let (_, table) = existing.ok_or_else(|| planner.undefined(&found))?;
+            copy_in(planner, &table, &columns, format, target)
+        }
+        (CopyTarget::Stdin, None) => {
+            Err(Report::unsupported("COPY FROM STDIN in Parquet format").into())
+        }
+        _ => Err(Report::unsupported("COPY FROM anything but a file or STDIN").into()),
+    }
+}
+
+fn copy_to(
+    planner: &Planner,
+    source: &CopySource,
+    format: Option<CopyFormat>,
+    file: Option<String>,
+) -> Result<Plan> {
+    let query = match source {
+        CopySource::Query(query) => query.as_ref().clone(),
+        CopySource::Table {
+            table_name,
+            columns,
+        } => {
+            if let Some((_, Relation::View(view))) = planner.find(&reference(table_name)?)? {
+                return Err(Report::new(
+                    Condition::WrongObjectType,
+                    format!("cannot copy from view \"{}\"", view.name),
+                )
+                .hint("Try the COPY (SELECT ...) TO variant.")
+                .into());
+            }
+            rows_of(table_name, columns)
+        }
+    };
+    let plan = planner.plan(Statement::Query(Box::new(query)), &[])?;
+    let plan = present(plan, planner.functions())?;
+    if let Some(format) = &format {
+        let fields = plan.schema().fields().iter();
+        let names: Vec<&str> = fields.map(|field| field.name().as_str()).collect();
+        format.check_columns(&output_names(names))?;
+    }
+    Ok(Plan::CopyTo(CopyTo { plan, format, file }))
+}
+
+/// Rows that wait to be written while others are read.
+const BATCHES_AHEAD: usize = 2;
+
+fn copy_in(
+    planner: &Planner,
+    table: &Arc<Table>,
+    listed: &[String],
+    format: CopyFormat,
+    target: super::Target<'_>,
+) -> Result<Plan> {
+    let columns = target_columns(table, listed)?;
+    let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+    format.check_columns(&names)?;
+    let fields = names
+        .iter()
+        .map(|name| Field::new(name, DataType::Utf8, true));
+    let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+    let rows = StreamingTable::try_new(
+        Arc::clone(&schema),
+        vec![Arc::new(ClientRows {
+            schema: Arc::clone(&schema),
+            rows: Mutex::new(Some(receiver)),
+        })],
+    )?;
+    let input = LogicalPlanBuilder::scan("copied", provider_as_source(Arc::new(rows)), None)?;
+    let input = assigned(planner, table, &columns, input.build()?)?;
+    let node = WriteNode::try_new(
+        WriteTask {
+            transaction: transaction(target)?.clone(),
+            target: WriteTarget::Existing(table.id),
+            label: format!("copy into {}", table.qualified_name()),
+            files: vec![],
+        },
+        input,
+    )?;
+    Ok(Plan::CopyIn(CopyIn {
+        plan: LogicalPlan::Extension(Extension {
+            node: Arc::new(node),
+        }),
+        format,
         schema,
-        table,
-        columns: column_names(columns)?,
-        pattern: filename.clone(),
+        rows: sender,
     }))
 }
 
-fn check_options(options: &[CopyOption]) -> Result<()> {
-    let mut format = None;
-    for option in options {
-        match option {
-            CopyOption::Format(name) if format.is_none() => {
-                format = Some(name.value.to_lowercase());
-            }
-            CopyOption::Format(_) => {
-                return Err(
-                    Report::new(Condition::Syntax, "conflicting or redundant options").into(),
-                );
-            }
-            other => {
-                return Err(Report::unsupported(format!("the COPY option {other}")).into());
-            }
-        }
+/// The rows that a client sends, read once.
+#[derive(Debug)]
+struct ClientRows {
+    schema: SchemaRef,
+    rows: Mutex<Option<mpsc::Receiver<DataFusionResult<RecordBatch>>>>,
+}
+
+impl PartitionStream for ClientRows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
-    match format.as_deref() {
-        Some("parquet") => Ok(()),
-        Some(other) => Err(Report::new(
-            Condition::InvalidParameter,
-            format!("COPY format \"{other}\" not recognized"),
-        )
-        .hint("The format is parquet, as in (FORMAT parquet).")
-        .into()),
-        None => Err(Report::unsupported("COPY FROM a file without a format")
-            .hint("Write (FORMAT parquet).")
-            .into()),
+
+    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let rows = self.rows.lock().take();
+        let rows = stream::unfold(rows, |rows| async move {
+            let mut rows = rows?;
+            let batch = rows.recv().await?;
+            Some((batch, Some(rows)))
+        });
+        Box::pin(RecordBatchStreamAdapter::new(
+            Arc::clone(&self.schema),
+            rows,
+        ))
+    }
+}
+
+fn check_parquet_options(options: &[CopyOption], legacy: &[CopyLegacyOption]) -> Result<()> {
+    let other = options
+        .iter()
+        .find(|option| !matches!(option, CopyOption::Format(_)))
+        .map(ToString::to_string)
+        .or_else(|| legacy.first().map(ToString::to_string));
+    match other {
+        Some(option) => {
+            Err(Report::unsupported(format!("the COPY option {option} with Parquet")).into())
+        }
+        None => Ok(()),
     }
 }
 

@@ -113,7 +113,11 @@ fn refuse_unsupported(insert: &Insert) -> Result<()> {
     Err(Report::unsupported(what).into())
 }
 
-fn target_columns<'a>(table: &'a Table, names: &[String]) -> Result<Vec<&'a Column>> {
+/// The columns that are named, or all.
+///
+/// # Errors
+/// [`Condition::UndefinedColumn`].
+pub fn target_columns<'a>(table: &'a Table, names: &[String]) -> Result<Vec<&'a Column>> {
     if names.is_empty() {
         return Ok(table.columns.iter().collect());
     }

@@ -237,6 +237,18 @@ impl Backend {
                         self.portals.insert(name.to_owned(), portal);
                         return self.complete(tag);
                     }
+                    Outcome::CopyOut {
+                        schema,
+                        stream,
+                        format,
+                    } => {
+                        let tag = self.copy_out(&schema, stream, format).await?;
+                        return self.complete(tag);
+                    }
+                    Outcome::CopyIn(copying) => {
+                        let tag = self.copy_in(*copying).await?;
+                        return self.complete(tag);
+                    }
                     Outcome::Rows {
                         schema,
                         stream,
