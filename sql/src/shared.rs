@@ -317,7 +317,14 @@ impl ExtensionPlanner for SharedExecPlanner {
 /// The rows of a shared query in the execution that is under way.
 #[derive(Debug, Default)]
 struct Shared {
-    current: Mutex<Option<(Weak<TaskContext>, Arc<OnceCell<Rows>>)>>,
+    current: Mutex<Option<Execution>>,
+}
+
+/// One execution, and its rows.
+#[derive(Debug)]
+struct Execution {
+    context: Weak<TaskContext>,
+    rows: Arc<OnceCell<Rows>>,
 }
 
 /// The rows of each partition, and the memory they take.
@@ -331,13 +338,16 @@ impl Shared {
     /// The rows of the execution that `context` belongs to, computed or not.
     fn rows(&self, context: &Arc<TaskContext>) -> Arc<OnceCell<Rows>> {
         let mut current = self.current.lock();
-        if let Some((of, rows)) = current.as_ref()
-            && std::ptr::eq(of.as_ptr(), Arc::as_ptr(context))
+        if let Some(execution) = current.as_ref()
+            && std::ptr::eq(execution.context.as_ptr(), Arc::as_ptr(context))
         {
-            return Arc::clone(rows);
+            return Arc::clone(&execution.rows);
         }
         let rows = Arc::new(OnceCell::new());
-        *current = Some((Arc::downgrade(context), Arc::clone(&rows)));
+        *current = Some(Execution {
+            context: Arc::downgrade(context),
+            rows: Arc::clone(&rows),
+        });
         rows
     }
 }

@@ -253,9 +253,8 @@ impl RowReader {
                 }
             }
             let (never, in_quotes) = self.forced.get(column).copied().unwrap_or_default();
-            let is_null = value == self.format.null.as_bytes()
-                && (!was_quoted || in_quotes)
-                && !(never && !was_quoted);
+            let may_be_null = if was_quoted { in_quotes } else { !never };
+            let is_null = may_be_null && value == self.format.null.as_bytes();
             self.put(column, (!is_null).then_some(value.as_slice()))?;
             column += 1;
             if !more {
