@@ -12,6 +12,14 @@ use crate::function::{Default, ParameterType, Signature};
 use crate::model::ModelInfo;
 use crate::types::quoted;
 
+/// What stands between a column's name and its number where a name had to be made unique.
+pub const UNIQUE: char = '\u{1}';
+
+/// The name of a column as a user knows it.
+pub fn shown_name(name: &str) -> &str {
+    name.split_once(UNIQUE).map_or(name, |(shown, _)| shown)
+}
+
 /// The state of one argument.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Argument {
@@ -46,7 +54,7 @@ impl CallInput {
             let mut found = fields
                 .iter()
                 .enumerate()
-                .filter(|(_, field)| field.name() == wanted)
+                .filter(|(_, field)| shown_name(field.name()) == wanted)
                 .map(|(position, _)| position);
             (found.next(), found.next())
         };
