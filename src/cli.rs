@@ -68,6 +68,12 @@ impl Failure {
         self.code = code;
         self
     }
+
+    /// The same failure with a further line.
+    pub(crate) fn noting(mut self, line: &str) -> Self {
+        self.message.push_str(&format!("\nNOTE:  {line}"));
+        self
+    }
 }
 
 impl From<&PgError> for Failure {

@@ -15,7 +15,7 @@ use tributary_udfs::plan::RelationFunctionPlanner;
 use tributary_udfs::run::Compute;
 
 use crate::write::WritePlanner;
-use crate::{apply, exact, rewrite};
+use crate::{apply, exact, rewrite, shared};
 
 /// The state from which sessions are cloned.
 pub fn session_state(
@@ -76,6 +76,7 @@ impl QueryPlanner for EnginePlanner {
             Arc::new(RelationFunctionPlanner::new(Arc::clone(&self.compute))),
             Arc::new(WritePlanner),
             apply::extension_planner(),
+            shared::extension_planner(),
         ];
         DefaultPhysicalPlanner::with_extension_planners(extensions)
             .create_physical_plan(plan, session)

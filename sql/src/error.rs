@@ -16,6 +16,8 @@ pub enum Condition {
     UndefinedTable,
     /// No such column.
     UndefinedColumn,
+    /// A name that means several columns.
+    AmbiguousColumn,
     /// No such schema.
     UndefinedSchema,
     /// No such function.

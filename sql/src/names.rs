@@ -40,18 +40,27 @@ fn name_select(select: &mut Select) {
             used.push(name);
         }
     }
+    // Beside all columns of a table, one of them stands twice.
+    let beside_all = select.projection.iter().any(|item| {
+        matches!(
+            item,
+            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
+        )
+    });
     for item in &mut select.projection {
         let SelectItem::UnnamedExpr(expr) = item else {
             continue;
         };
         let name = column_name(expr);
-        let repeated = used.iter().filter(|before| **before == name).count();
+        let is_column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        let mut repeated = used.iter().filter(|before| **before == name).count();
+        if is_column && beside_all {
+            repeated += 1;
+        }
         used.push(name.clone());
-        let alias = match expr {
-            // A qualified column keeps its qualifier, so that a join may yield two of one name.
-            Expr::CompoundIdentifier(_) => continue,
-            Expr::Identifier(_) if repeated == 0 => continue,
-            _ if repeated == 0 => name,
+        let alias = match repeated {
+            0 if is_column => continue,
+            0 => name,
             _ => format!("{name}{UNIQUE}{repeated}"),
         };
         *item = SelectItem::ExprWithAlias {
@@ -90,7 +99,7 @@ fn figure(expr: &Expr) -> Option<String> {
             .map(normalise),
         Expr::Cast {
             expr, data_type, ..
-        } => figure(expr).or_else(|| {
+        } => figure(expr).filter(|_| is_telling(expr)).or_else(|| {
             let name = data_type.to_string().to_lowercase();
             let name = name.split('(').next().unwrap_or(&name).trim();
             Some(
@@ -112,10 +121,11 @@ fn figure(expr: &Expr) -> Option<String> {
         Expr::Case { else_result, .. } => Some(
             else_result
                 .as_deref()
+                .filter(|result| is_telling(result))
                 .and_then(figure)
                 .unwrap_or_else(|| "case".to_owned()),
         ),
-        Expr::Exists { .. } => Some("exists".to_owned()),
+        Expr::Exists { negated: false, .. } => Some("exists".to_owned()),
         Expr::Subquery(query) => subquery_name(query),
         Expr::Extract { .. } => Some("extract".to_owned()),
         Expr::Substring { .. } => Some("substring".to_owned()),
@@ -130,6 +140,17 @@ fn figure(expr: &Expr) -> Option<String> {
         Expr::Tuple(_) => Some("row".to_owned()),
         Expr::TypedString(typed) => Some(typed.data_type.to_string().to_lowercase()),
         _ => None,
+    }
+}
+
+/// Whether the name of an expression goes before that of a cast or CASE around it; that of a type does not.
+fn is_telling(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => is_telling(inner),
+        Expr::Cast { expr, .. } => is_telling(expr),
+        Expr::Case { else_result, .. } => else_result.as_deref().is_some_and(is_telling),
+        Expr::TypedString(_) | Expr::Interval(_) => false,
+        other => figure(other).is_some(),
     }
 }
 

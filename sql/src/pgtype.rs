@@ -27,6 +27,22 @@ pub const TIMESTAMPTZ_ZONE: &str = "UTC";
 /// Precision and scale of `numeric` declared without any.
 pub const NUMERIC_DEFAULT: (u8, i8) = (DECIMAL128_MAX_PRECISION, 9);
 
+/// Whether a type is `numeric` without a declared precision. Its scale is no wish of anybody's, so that its values are
+/// shown without the zeros at their end.
+pub fn is_plain_numeric(data_type: &DataType) -> bool {
+    let (precision, scale) = NUMERIC_DEFAULT;
+    *data_type == DataType::Decimal128(precision, scale)
+}
+
+/// The same number without zeros at the end of its fraction: its digits and its scale.
+pub fn without_trailing_zeros(mut digits: i128, mut scale: i8) -> (i128, i8) {
+    while scale > 0 && digits % 10 == 0 {
+        digits /= 10;
+        scale -= 1;
+    }
+    (digits, scale)
+}
+
 /// What PostgreSQL adds to the length in the type modifier of `varchar(n)`, `char(n)` and `numeric(p,s)`.
 const TYPMOD_HEADER: i32 = 4;
 

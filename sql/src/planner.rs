@@ -27,11 +27,13 @@ use sqlparser::ast::Statement;
 use tributary_catalog::{Relation, Snapshot, View, Warehouse};
 
 use crate::error::{Condition, Error, Report, Result};
+use crate::joins::JoinPlanner;
 use crate::names::name_columns;
 use crate::parse::parse;
 use crate::provider::table_provider;
 use crate::relation::{FunctionPlanner, canonicalise};
 use crate::rewrite::{convert, read_texts, rewrite};
+use crate::shared::SharedPlanner;
 use crate::system::{self, SystemEnv, SystemRelation};
 use crate::types::PgTypePlanner;
 
@@ -73,7 +75,11 @@ impl Planner {
             system,
             functions,
             search_path,
-            relation_planners: vec![Arc::new(FunctionPlanner)],
+            relation_planners: vec![
+                Arc::new(SharedPlanner),
+                Arc::new(JoinPlanner),
+                Arc::new(FunctionPlanner),
+            ],
             type_planner: Arc::new(PgTypePlanner),
             view_depth: AtomicUsize::new(0),
             momentary: Arc::default(),

@@ -17,7 +17,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use sqlparser::ast::{
     Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArgOperator, Ident, ObjectName,
     ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, Value,
-    VisitMut, VisitorMut,
+    Visit, VisitMut, Visitor, VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -572,6 +572,18 @@ fn plan_scalar(
         })
         .into());
     }
+    if holds_query(&expr) {
+        return Err(Report::new(
+            Condition::FeatureNotSupported,
+            format!(
+                "argument \"{}\" of {} must be a constant, not a subquery",
+                parameter.name,
+                signature_name(function)
+            ),
+        )
+        .hint("Write the value as a literal, or as a parameter of a prepared statement.")
+        .into());
+    }
     let mut planned = context.sql_to_expr(expr, &nothing)?;
     if refers_to_columns(&planned) {
         return Err(correlated(function, parameter));
@@ -624,6 +636,19 @@ fn correlated(
     )
     .hint("Put the join into the relation that is given, as (SELECT ... JOIN ...).")
     .into()
+}
+
+/// Whether an argument has a query in it.
+fn holds_query(expr: &SqlExpr) -> bool {
+    struct Finder;
+    impl Visitor for Finder {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+            ControlFlow::Break(())
+        }
+    }
+    expr.visit(&mut Finder).is_break()
 }
 
 /// The first column that an argument names, if it names any.

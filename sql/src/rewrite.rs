@@ -12,9 +12,12 @@
 //!
 //! What needs to know types is done on the plan: [`convert`] and [`present`].
 
+mod absent;
 mod arrays;
+mod common_type;
 mod conversions;
 mod literals;
+mod precedence;
 mod scope;
 mod similar;
 mod tables;
@@ -24,15 +27,18 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sqlparser::ast::{
-    BinaryOperator, DataType as SqlType, Expr, FunctionArguments, Ident, JoinConstraint,
-    JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, SetOperator,
-    SetQuantifier, Statement, TableFactor, VisitMut, VisitorMut,
+    BinaryOperator, DataType as SqlType, Expr, FunctionArguments, Ident, ObjectName,
+    ObjectNamePart, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Statement,
+    TableFactor, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
 use crate::error::{Condition, Error, Report, Result};
+use crate::joins;
 use crate::relation::normalise;
+use crate::shared;
 use crate::system::{ReferenceKind, SystemEnv};
 
+pub(crate) use common_type::unified;
 pub use conversions::{convert, expr_planner, present, read_texts};
 pub use literals::keep;
 use scope::Scopes;
@@ -65,8 +71,13 @@ impl VisitorMut for Rewriter<'_> {
         if let Err(error) = check_set_operations(&query.body) {
             return ControlFlow::Break(error);
         }
+        shared::mark(query);
+        joins::prepare(query);
         self.scopes.enter_query(query);
         literals::keep_in_query(query);
+        if let SetExpr::Values(values) = query.body.as_mut() {
+            literals::doubles_in_values(values);
+        }
         ControlFlow::Continue(())
     }
 
@@ -76,9 +87,6 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
-        if let Err(error) = check_joins(select) {
-            return ControlFlow::Break(error);
-        }
         self.scopes.enter_select(select);
         name_bare_columns(select);
         tables::unnest_in_select_list(select);
@@ -93,10 +101,17 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
         literals::keep_in_table(factor);
+        if let TableFactor::NestedJoin {
+            table_with_joins, ..
+        } = factor
+        {
+            joins::nest(table_with_joins);
+        }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        precedence::reassociate(expr);
         literals::keep_within(expr);
         ControlFlow::Continue(())
     }
@@ -240,25 +255,12 @@ pub fn cast_to(expr: &mut Expr, type_name: &str) {
     *expr = tree::cast(tree::take(expr), type_name);
 }
 
-/// Refuses joins whose common columns the engine would take from one side only.
-fn check_joins(select: &Select) -> Result<()> {
-    for join in select.from.iter().flat_map(|table| &table.joins) {
-        let (JoinOperator::Right(constraint)
-        | JoinOperator::RightOuter(constraint)
-        | JoinOperator::FullOuter(constraint)) = &join.join_operator
-        else {
-            continue;
-        };
-        let what = match constraint {
-            JoinConstraint::Using(_) => "USING",
-            JoinConstraint::Natural => "NATURAL",
-            _ => continue,
-        };
-        return Err(Report::unsupported(format!("{what} in a right or full join"))
-            .hint("Write the condition with ON, and coalesce() of both columns in the SELECT list.")
-            .into());
-    }
-    Ok(())
+/// Makes of a query a selection of all of its columns, the query under a name in FROM.
+pub(crate) fn select_all(query: &mut Query, alias: &str) {
+    let inner = tree::take_query(query);
+    let from = tree::derived(inner, false, tree::quoted(alias), Vec::new());
+    let all = SelectItem::Wildcard(WildcardAdditionalOptions::default());
+    *query = tree::select(vec![all], Some(from));
 }
 
 /// Refuses set operations that the engine carries out as if they had no ALL.

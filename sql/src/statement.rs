@@ -21,6 +21,7 @@ use crate::rewrite::present;
 pub mod copy;
 pub mod define;
 pub mod insert;
+mod numeric;
 pub mod qualify;
 pub mod session;
 
@@ -246,7 +247,7 @@ pub fn creation_name(planner: &Planner, name: &ObjectName) -> Result<(String, St
         Some(schema) => schema.to_owned(),
         None => planner.creation_schema()?.to_owned(),
     };
-    if crate::system::is_system_schema(&schema) {
+    if crate::system::is_reserved_schema(&schema) {
         return Err(Report::new(
             Condition::InsufficientPrivilege,
             format!(
@@ -254,7 +255,11 @@ pub fn creation_name(planner: &Planner, name: &ObjectName) -> Result<(String, St
                 reference.table()
             ),
         )
-        .detail("System catalog modifications are not allowed.")
+        .detail(if crate::system::is_system_schema(&schema) {
+            "System catalog modifications are not allowed.".to_owned()
+        } else {
+            format!("Schema \"{schema}\" is kept for relation functions.")
+        })
         .into());
     }
     Ok((schema, reference.table().to_owned()))

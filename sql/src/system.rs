@@ -186,6 +186,13 @@ pub fn is_system_schema(name: &str) -> bool {
     matches!(name, "pg_catalog" | "information_schema")
 }
 
+/// Whether no user's objects may be in a schema: it is ours, or is kept for relation functions to come.
+pub fn is_reserved_schema(name: &str) -> bool {
+    is_system_schema(name)
+        || tributary_udfs::functions::is_schema(name)
+        || matches!(name, "commerce" | "privacy" | "quality" | "sys")
+}
+
 impl SystemEnv {
     /// The value of a setting, its name in any case.
     pub fn setting(&self, name: &str) -> Option<&str> {

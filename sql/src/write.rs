@@ -9,7 +9,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
@@ -337,7 +337,7 @@ async fn write(
                     continue;
                 }
                 check_nulls(&target, &batch)?;
-                check_lengths(&target.arrow_schema, &batch)?;
+                let batch = fitted(&target.arrow_schema, batch)?;
                 let mut current = match writer.take() {
                     Some(writer) => writer,
                     None => transaction.writer(table)?,
@@ -423,32 +423,55 @@ fn shown(batch: &RecordBatch, row: usize) -> crate::error::Result<String> {
     Ok(values.join(", "))
 }
 
-/// Refuses text longer than `varchar(n)` or `char(n)` allows, as PostgreSQL does on assignment.
-fn check_lengths(fields: &Schema, batch: &RecordBatch) -> crate::error::Result<()> {
-    for (field, column) in fields.fields().iter().zip(batch.columns()) {
+/// The rows with texts as `varchar(n)` and `char(n)` hold them on assignment: what is too long is refused unless it is
+/// too long by blanks; a `char(n)` is held without the blanks at its end, which mean nothing.
+fn fitted(fields: &Schema, mut batch: RecordBatch) -> crate::error::Result<RecordBatch> {
+    for (position, field) in fields.fields().iter().enumerate() {
         let type_name = pgtype::of_field(field).name;
         let modifier = pgtype::type_modifier(field);
-        if modifier < 0 || !matches!(type_name, "varchar" | "bpchar") {
+        let padded = type_name == "bpchar";
+        if !padded && (modifier < 0 || type_name != "varchar") {
             continue;
         }
         // The modifier counts four bytes of header with the length.
         let most = usize::try_from(modifier - 4).unwrap_or(usize::MAX);
-        let text = arrow::compute::cast(column, &DataType::Utf8)?;
-        let too_long = text
-            .as_string::<i32>()
+        let column = batch.column(position);
+        let given = arrow::compute::cast(column, &DataType::Utf8)?;
+        let given = given.as_string::<i32>();
+        let fits = |text: &str| text.len() <= most || text.chars().count() <= most;
+        if given
             .iter()
             .flatten()
-            .find(|value| value.len() > most && value.chars().count() > most);
-        if too_long.is_some() {
-            return Err(Report::new(
-                Condition::StringTooLong,
-                format!(
-                    "value too long for type {}",
-                    pgtype::format_type(pgtype::of_field(field).oid, Some(modifier))
-                ),
-            )
-            .into());
+            .all(|text| fits(text) && !(padded && text.ends_with(' ')))
+        {
+            continue;
         }
+        let fit = |text| -> crate::error::Result<_> {
+            let bare = str::trim_end_matches(text, ' ');
+            if !fits(bare) {
+                return Err(Report::new(
+                    Condition::StringTooLong,
+                    format!(
+                        "value too long for type {}",
+                        pgtype::format_type(pgtype::of_field(field).oid, Some(modifier))
+                    ),
+                )
+                .into());
+            }
+            Ok(match text.char_indices().nth(most) {
+                _ if padded => bare,
+                Some((end, _)) => text.get(..end).unwrap_or(bare),
+                None => text,
+            })
+        };
+        let held = given.iter().map(|text| text.map(fit).transpose());
+        let held: StringArray = held.collect::<crate::error::Result<_>>()?;
+        let held = arrow::compute::cast(&held, column.data_type())?;
+        let mut columns = batch.columns().to_vec();
+        if let Some(slot) = columns.get_mut(position) {
+            *slot = held;
+        }
+        batch = RecordBatch::try_new(batch.schema(), columns)?;
     }
-    Ok(())
+    Ok(batch)
 }

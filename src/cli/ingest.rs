@@ -7,11 +7,14 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, Outcome, contracts, embedded, output};
+use crate::server::error::PgError;
+use crate::session::Session;
 
 /// Load Parquet files into the tables of a channel.
 ///
 /// Each file goes to the table of its own name, without the extension and without a trailing date
 /// or number: `events-2024-01.parquet` goes to `events`. A file that was loaded before is skipped.
+/// All files are loaded in one transaction: if one cannot be, none is.
 #[derive(Debug, Args)]
 pub(super) struct Ingest {
     /// The warehouse.
@@ -42,6 +45,14 @@ impl Ingest {
         }
         files.sort();
         files.dedup();
+        if self.table.is_none()
+            && let Some(nameless) = files.iter().find(|file| table_of(file).is_empty())
+        {
+            return Err(Failure::new(format!(
+                "the name of \"{}\" tells no table; name one with --table",
+                nameless.display()
+            )));
+        }
         let mut session = embedded(&self.directory, None)?;
         let bar = ProgressBar::new(files.len() as u64);
         if let Ok(style) =
@@ -50,57 +61,32 @@ impl Ingest {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(200));
-        let mut rows = 0_u64;
-        for file in &files {
-            let table = match &self.table {
-                Some(table) => table.clone(),
-                None => table_of(file)?,
-            };
-            bar.set_message(file.display().to_string());
-            let sql = format!(
-                "COPY {}.{} FROM {} (FORMAT parquet)",
-                identifier(&self.channel),
-                identifier(&table),
-                literal(file),
-            );
-            let loaded: crate::session::Result<u64> = async {
-                let mut loaded = 0;
-                for statement in session.parse(&sql)? {
-                    let prepared = session.prepare(&statement, &[]).await?;
-                    if let crate::session::Outcome::Done { tag } =
-                        session.execute(&prepared, vec![]).await?
-                    {
-                        loaded += tag
-                            .rsplit(' ')
-                            .next()
-                            .and_then(|count| count.parse::<u64>().ok())
-                            .unwrap_or(0);
-                    }
-                }
-                Ok(loaded)
+        let mut attempt = 1;
+        let loaded = loop {
+            bar.set_position(0);
+            match self.load(&mut session, &files, &bar).await {
+                // Another process has made the table, or loaded one of the files, in the meantime.
+                Err(error) if error.code == "40001" && attempt < ATTEMPTS_MAX => attempt += 1,
+                other => break other,
             }
-            .await;
-            match loaded {
-                Ok(loaded) => {
-                    rows = rows.saturating_add(loaded);
-                    let notices = session.take_notices();
-                    bar.suspend(|| match notices.first() {
-                        Some(notice) if loaded == 0 => output::note(&notice.message),
-                        _ => output::line(&format!(
-                            "{}.{table}: {loaded} rows from {}",
-                            self.channel,
-                            file.display()
-                        )),
-                    });
-                }
-                Err(error) => {
-                    bar.finish_and_clear();
-                    return Err(error.into());
-                }
-            }
-            bar.inc(1);
-        }
+        };
         bar.finish_and_clear();
+        let loaded = loaded.map_err(|error| {
+            let failure = Failure::from(&error);
+            if files.len() > 1 {
+                failure.noting("Nothing was loaded: the files are loaded together or not at all.")
+            } else {
+                failure
+            }
+        })?;
+        let mut rows = 0_u64;
+        for file in &loaded {
+            rows = rows.saturating_add(file.rows);
+            match &file.notice {
+                Some(notice) => output::note(notice),
+                None => output::line(&file.line),
+            }
+        }
         if let Some(mapping) = &self.mapping {
             let label = mapping.display().to_string();
             let text = std::fs::read_to_string(mapping)
@@ -110,22 +96,99 @@ impl Ingest {
         output::line(&format!("loaded {rows} rows from {} files", files.len()));
         Ok(())
     }
+
+    /// Loads the files in one transaction.
+    async fn load(
+        &self,
+        session: &mut Session,
+        files: &[PathBuf],
+        bar: &ProgressBar,
+    ) -> Result<Vec<Loaded>, PgError> {
+        run(session, "BEGIN").await?;
+        let loaded = self.load_each(session, files, bar).await;
+        match loaded {
+            Ok(loaded) => run(session, "COMMIT").await.map(|_| loaded),
+            Err(error) => {
+                run(session, "ROLLBACK").await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn load_each(
+        &self,
+        session: &mut Session,
+        files: &[PathBuf],
+        bar: &ProgressBar,
+    ) -> Result<Vec<Loaded>, PgError> {
+        let mut loaded = Vec::with_capacity(files.len());
+        for file in files {
+            let table = match &self.table {
+                Some(table) => table.clone(),
+                None => table_of(file),
+            };
+            bar.set_message(file.display().to_string());
+            let sql = format!(
+                "COPY {}.{} FROM {} (FORMAT parquet)",
+                identifier(&self.channel),
+                identifier(&table),
+                literal(file),
+            );
+            let rows = run(session, &sql).await?;
+            let notice = session.take_notices().into_iter().next();
+            loaded.push(Loaded {
+                rows,
+                notice: notice.map(|notice| notice.message).filter(|_| rows == 0),
+                line: format!(
+                    "{}.{table}: {rows} rows from {}",
+                    self.channel,
+                    file.display()
+                ),
+            });
+            bar.inc(1);
+        }
+        Ok(loaded)
+    }
 }
 
-/// The table for a file: its name without extension and without a trailing date or number.
-fn table_of(file: &Path) -> Outcome<String> {
+/// How often a load is tried that meets another one.
+const ATTEMPTS_MAX: u32 = 10;
+
+/// What became of a file.
+struct Loaded {
+    rows: u64,
+    /// Why it gave no rows.
+    notice: Option<String>,
+    line: String,
+}
+
+/// Runs SQL without a result and gives the number in its tag, 0 if there is none.
+async fn run(session: &mut Session, sql: &str) -> Result<u64, PgError> {
+    let mut rows = 0_u64;
+    let run = async {
+        for statement in session.parse(sql)? {
+            let prepared = session.prepare(&statement, &[]).await?;
+            let outcome = session.execute(&prepared, vec![]).await?;
+            if let crate::session::Outcome::Done { tag } = outcome {
+                let count = tag.rsplit(' ').next().and_then(|count| count.parse().ok());
+                rows = rows.saturating_add(count.unwrap_or(0));
+            }
+        }
+        Ok(())
+    };
+    let outcome: crate::session::Result<()> = run.await;
+    outcome.map_err(|error| PgError::from(&error))?;
+    Ok(rows)
+}
+
+/// The table for a file: its name without extension and without a trailing date or number; empty where nothing is left.
+fn table_of(file: &Path) -> String {
     let stem = file
         .file_stem()
         .map(|stem| stem.to_string_lossy().to_lowercase())
         .unwrap_or_default();
     let name = stem.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | '_' | '.'));
-    if name.is_empty() {
-        return Err(Failure::new(format!(
-            "the name of \"{}\" tells no table; name one with --table",
-            file.display()
-        )));
-    }
-    Ok(name.to_owned())
+    name.to_owned()
 }
 
 fn identifier(name: &str) -> String {
@@ -146,7 +209,7 @@ mod tests {
 
     #[track_caller]
     fn check(file: &str, table: &str) {
-        assert_eq!(table_of(Path::new(file)).unwrap(), table);
+        assert_eq!(table_of(Path::new(file)), table);
     }
 
     #[test]
@@ -154,6 +217,6 @@ mod tests {
         check("/x/events.parquet", "events");
         check("/x/Events-2024-01.parquet", "events");
         check("/x/pos_0007.parquet", "pos");
-        assert!(table_of(Path::new("/x/2024.parquet")).is_err());
+        check("/x/2024.parquet", "");
     }
 }

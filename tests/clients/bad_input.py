@@ -91,18 +91,19 @@ WRONG = [
     ("INSERT INTO kept (n) VALUES ('seven')", "22P02", ["invalid input syntax"], None),
     ("SELECT * FROM ml.no_such(kept)", "42883", ["ml.no_such", "does not exist"], None),
     ("SELECT * FROM ml.kmeans(kept, features => 'n', clusters => 2)", "42883", ['"clusters"'], "n_init"),
-    ("SELECT * FROM ml.kmeans(kept)", "42703", ['"features"'], None),
+    ("SELECT * FROM ml.kmeans(kept)", "42883", ['"features"'], None),
     ("SELECT * FROM ml.kmeans(nowhere, features => 'n', k => 1)", "42P01", ['"nowhere" does not exist'], None),
     ("SELECT * FROM ml.kmeans(kept, features => 'absent', k => 1)", "42703", ['"absent"'], None),
     ("SELECT * FROM ml.kmeans(kept, features => 't', k => 1)", "42804", ['"t"'], ""),
     ("SELECT * FROM ml.kmeans(kept, features => 'n', k => 2)", "22023", ["2", "1"], ""),
     ("SELECT * FROM ml.kmeans(kept, features => 'n', k => 0)", "22023", ['"k"'], None),
     ("SELECT * FROM ml.kmeans((SELECT NULL::float8 AS x), features => 'x', k => 1)", "22004", ['"x"'], ""),
-    ("SELECT * FROM ml.kmeans((SELECT 'NaN'::float8 AS x), features => 'x', k => 1)", "22003", ['"x"'], ""),
-    ("SELECT * FROM ml.kmeans((SELECT n FROM kept WHERE false), features => 'n', k => 1)", "22000", ["no rows"], ""),
+    ("SELECT * FROM ml.kmeans((SELECT 'NaN'::float8 AS x), features => 'x', k => 1)", "22023", ['"x"'], ""),
+    ("SELECT * FROM ml.kmeans((SELECT n FROM kept WHERE false), features => 'n', k => 1)", "22023", ["no rows"], ""),
     ("SELECT * FROM ml.recommend('kept')", "42809", ['"kept"'], ""),
     ("SELECT * FROM ml.recommend('no_model')", "42P01", ['"no_model"'], None),
     ("SELECT * FROM fusion.stitch(kept, key => 'n')", "42703", ['"email"'], "ids =>"),
+    ("SELECT * FROM fusion.stitch(kept, ids => 't')", "42883", ['"key"'], "ids columns"),
 ]
 
 

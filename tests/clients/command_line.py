@@ -6,7 +6,8 @@ import re
 import socket
 import time
 
-from harness import check, holds, same, served, tributary, warehouse
+import duckdb
+from harness import check, holds, same, served, tributary, tributary_started, warehouse
 
 
 @check("init: the warehouse, its superuser and the password's file")
@@ -180,3 +181,60 @@ def help_text():
     same(bool(re.fullmatch(r"tributary \d+\.\d+\.\d+\n", version.stdout)), True, version.stdout)
     same(tributary("no-such-command").returncode, 2)
     same(tributary().returncode, 2)
+
+
+@check("contracts: a mapping that cannot work says whose it is, a channel can be forgotten, an empty one is refused")
+def contracts_mended():
+    with warehouse() as made:
+        tables = (
+            "CREATE SCHEMA web; CREATE TABLE web.items AS SELECT 'a' AS sku, 'cheap' AS price; "
+            "CREATE SCHEMA app; CREATE TABLE app.items AS SELECT 'b' AS sku, '2.50' AS price"
+        )
+        same(tributary("sql", made.directory, "-c", tables).returncode, 0)
+        mapping = '[products]\nsource = "{0}.items"\n[products.columns]\nproduct_id = "sku"\n{1}'
+        good, bad = made.folder / "app.toml", made.folder / "web.toml"
+        good.write_text('channel = "app"\n' + mapping.format("app", 'price = "price"\n'))
+        bad.write_text('channel = "web"\n' + mapping.format("web", 'price = "price"\n'))
+        same(tributary("contracts", made.directory, good).returncode, 0)
+        refused = tributary("contracts", made.directory, bad)
+        same(refused.returncode != 0, True, "a price that is no number")
+        holds(refused.stderr, "22P02", '"cheap"', str(bad), '"products"', '"web"')
+        price = ["sql", made.directory, "--format", "csv", "-c", "SELECT channel, price FROM products ORDER BY 1"]
+        same(tributary(*price).stdout.split(), ["channel,price", "app,2.50"])
+        bad.write_text('channel = "web"\n' + mapping.format("web", ""))
+        same(tributary("contracts", made.directory, bad).returncode, 0)
+        same(tributary(*price).stdout.split(), ["channel,price", "app,2.50", "web,"])
+        same(tributary("contracts", made.directory, "--forget", "app").returncode, 0)
+        same(tributary(*price).stdout.split(), ["channel,price", "web,"])
+        unknown = tributary("contracts", made.directory, "--forget", "app")
+        same(unknown.returncode != 0, True, "forgetting what is not kept")
+        holds(unknown.stderr, '"app"', "web")
+        bad.write_text('channel = "web"\n')
+        empty = tributary("contracts", made.directory, bad)
+        same(empty.returncode != 0, True, "a mapping of nothing")
+        holds(empty.stderr, str(bad), "maps no contract", "customers")
+        same(tributary("contracts", made.directory, "--forget", "web").returncode, 0)
+        same(tributary(*price).returncode, 3, "a view of no channel")
+
+
+@check("ingest: of several files all or none are loaded, also by several processes at once")
+def ingest_together():
+    with warehouse() as made:
+        files = made.folder / "files"
+        files.mkdir()
+        for n in range(6):
+            duckdb.sql(f"COPY (SELECT {n}::INTEGER AS n) TO '{files / f'part-{n}.parquet'}' (FORMAT parquet)")
+        (files / "zz.parquet").write_text("not parquet")
+        refused = tributary("ingest", made.directory, "web", files)
+        same(refused.returncode != 0, True)
+        holds(refused.stderr, "zz.parquet", "Nothing was loaded")
+        same(tributary("sql", made.directory, "-c", "SELECT count(*) FROM web.part").returncode, 3)
+        (files / "zz.parquet").unlink()
+        started = [
+            tributary_started("ingest", made.directory, "web", files / f"part-{n}.parquet") for n in range(6)
+        ]
+        for process in started:
+            out, err = process.communicate(timeout=60)
+            same((process.returncode, err), (0, ""), out)
+        rows = tributary("sql", made.directory, "--format", "csv", "-c", "SELECT count(*), sum(n) FROM web.part")
+        same(rows.stdout.split(), ["count,sum", "6,15"])

@@ -78,6 +78,17 @@ def tributary(*arguments, timeout=60, **more):
     )
 
 
+def tributary_started(*arguments):
+    """Starts the program and does not wait for it."""
+    return subprocess.Popen(
+        [PROGRAM, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 class Warehouse:
     """A warehouse in a directory of its own, made by `tributary init`."""
 

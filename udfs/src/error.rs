@@ -23,7 +23,7 @@ pub enum Kind {
     DatatypeMismatch,
     /// A NULL where a value is needed.
     NullNotAllowed,
-    /// NaN or infinity where a finite number is needed, or a number out of its type's range.
+    /// NaN or infinity where a finite number is needed.
     NumericOutOfRange,
     /// The rows cannot be computed with: too few, none at all, duplicate keys.
     InvalidData,

@@ -12,19 +12,23 @@ use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, Result as DataFusionResult, ScalarValue};
 use datafusion::functions::core::expr_fn::nullif;
-use datafusion::functions::unicode::expr_fn::left;
+use datafusion::functions::string::expr_fn::rtrim;
+use datafusion::functions::unicode::expr_fn::{left, rpad};
 use datafusion::logical_expr::expr::{Between, Case, Cast, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, cast,
-    lit,
+    BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF,
+    Subquery, Union, cast, lit,
 };
 use sqlparser::ast::BinaryOperator;
 
+use super::absent::maybe_absent;
+use super::common_type::unified;
 use crate::error::{Condition, Report, Result};
 use crate::exact;
+use crate::joins;
 use crate::pgtype::{self, PG_TYPE};
 use crate::system::{ReferenceKind, array_functions::array_in, formats};
 
@@ -122,7 +126,7 @@ fn unnamed(field: &Field) -> FieldRef {
     Arc::new(field.clone().with_name("array").with_nullable(true))
 }
 
-fn call(function: Arc<ScalarUDF>, argument: Expr) -> Expr {
+pub(super) fn call(function: Arc<ScalarUDF>, argument: Expr) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![argument]))
 }
 
@@ -135,7 +139,23 @@ pub fn convert(
     plan: LogicalPlan,
     functions: &HashMap<String, Arc<ScalarUDF>>,
 ) -> Result<LogicalPlan> {
+    // Whether the type of an input may have changed, so that what stands on it must be derived anew.
+    let mut retyped = false;
     let converted = plan.transform_up_with_subqueries(|node| {
+        let node = match node {
+            LogicalPlan::Union(union) => match unified_inputs(&union)? {
+                Some(unified) => {
+                    retyped = true;
+                    LogicalPlan::Union(unified)
+                }
+                None => LogicalPlan::Union(union),
+            },
+            LogicalPlan::Extension(extension) => match joins::resolved(&extension) {
+                Some(join) => return Ok(Transformed::yes(join)),
+                None => LogicalPlan::Extension(extension),
+            },
+            other => other,
+        };
         let mut schema = merge_schema(&node.inputs());
         if let LogicalPlan::TableScan(scan) = &node {
             schema.merge(&scan.projected_schema);
@@ -146,7 +166,8 @@ pub fn convert(
             let converted = expr.transform_up(|expr| convert_expr(expr, &schema, functions))?;
             Ok(converted.update_data(|expr| name.restore(expr)))
         })?;
-        if converted.transformed {
+        retyped |= converted.transformed;
+        if retyped {
             converted.map_data(LogicalPlan::recompute_schema)
         } else {
             Ok(converted)
@@ -181,20 +202,25 @@ fn convert_expr(
                     field,
                 })));
             }
-            Ok(match length_limit(&field) {
-                // An explicit cast cuts off what is too long.
-                Some(length) if !is_cut(&inner) => {
-                    let text = Expr::Cast(Cast {
-                        expr: inner,
-                        field: Arc::clone(&field),
-                    });
-                    Transformed::yes(Expr::Cast(Cast {
-                        expr: Box::new(left(text, lit(length))),
-                        field,
-                    }))
-                }
-                _ => Transformed::no(Expr::Cast(Cast { expr: inner, field })),
-            })
+            let padded = is_padded(&field);
+            if is_cut(&inner) || !(padded || length_limit(&field).is_some()) {
+                return Ok(Transformed::no(Expr::Cast(Cast { expr: inner, field })));
+            }
+            // An explicit cast cuts off what is too long, and the blanks that mean nothing.
+            let mut text = Expr::Cast(Cast {
+                expr: inner,
+                field: Arc::clone(&field),
+            });
+            if let Some(length) = length_limit(&field) {
+                text = left(text, lit(length));
+            }
+            if padded {
+                text = rtrim(vec![text]);
+            }
+            Ok(Transformed::yes(Expr::Cast(Cast {
+                expr: Box::new(text),
+                field,
+            })))
         }
         Expr::Case(case) if case.expr.is_none() => {
             for (condition, _) in &case.when_then_expr {
@@ -211,33 +237,23 @@ fn convert_expr(
                     .into());
                 }
             }
-            let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
-            if !one_is_double(results.chain(case.else_expr.as_deref()), schema) {
-                return Ok(Transformed::no(Expr::Case(case)));
-            }
-            let branches = case.when_then_expr.into_iter();
-            Ok(Transformed::yes(Expr::Case(Case {
-                expr: None,
-                when_then_expr: branches
-                    .map(|(when, then)| (when, Box::new(as_double(*then, schema))))
-                    .collect(),
-                else_expr: case
-                    .else_expr
-                    .map(|otherwise| Box::new(as_double(*otherwise, schema))),
-            })))
+            unified_case(case, schema)
         }
+        Expr::Case(case) => unified_case(case, schema),
         Expr::ScalarFunction(call)
-            if matches!(
-                call.func.name(),
-                "coalesce" | "greatest" | "least" | "nullif"
-            ) && one_is_double(&call.args, schema) =>
+            if let Some(what) = one_type(call.func.name())
+                && let values = call
+                    .args
+                    .iter()
+                    .map(|value| (value, schema))
+                    .collect::<Vec<_>>()
+                && let Some(args) = unified(&values, what)? =>
         {
-            let args = call.args.into_iter();
-            let args = args.map(|argument| as_double(argument, schema)).collect();
             Ok(Transformed::yes(Expr::ScalarFunction(
                 ScalarFunction::new_udf(call.func, args),
             )))
         }
+        Expr::ScalarSubquery(subquery) => nullable(subquery),
         Expr::ScalarFunction(call) => {
             let name = call.func.name();
             if name == "round"
@@ -285,6 +301,13 @@ fn convert_expr(
                 Transformed::no(expr)
             })
         }
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Divide,
+            right,
+        }) if let Ok(Some(quotient)) = exact::quotient(&left, &right, schema) => {
+            Ok(Transformed::yes(quotient))
+        }
         Expr::BinaryExpr(BinaryExpr { left, op, right })
             if (compares(op) || computes(op))
                 && one_is_double([left.as_ref(), right.as_ref()], schema) =>
@@ -309,6 +332,21 @@ fn convert_expr(
             })))
         }
         Expr::InList(list)
+            if list
+                .list
+                .iter()
+                .any(|value| bare_literal(value, &list.expr, schema).is_some()) =>
+        {
+            let values = list.list.into_iter();
+            Ok(Transformed::yes(Expr::InList(InList {
+                list: values
+                    .map(|value| bare_literal(&value, &list.expr, schema).unwrap_or(value))
+                    .collect(),
+                expr: list.expr,
+                negated: list.negated,
+            })))
+        }
+        Expr::InList(list)
             if one_is_double(list.list.iter().chain([list.expr.as_ref()]), schema) =>
         {
             let values = list.list.into_iter();
@@ -321,8 +359,14 @@ fn convert_expr(
         Expr::BinaryExpr(BinaryExpr { left, op, right })
             if compares(op) && is_text_literal(&left) != is_text_literal(&right) =>
         {
-            let left_as = named_object(&left, &right, schema, functions)?;
-            let right_as = named_object(&right, &left, schema, functions)?;
+            let left_as = match bare_literal(&left, &right, schema) {
+                None => named_object(&left, &right, schema, functions)?,
+                bare => bare,
+            };
+            let right_as = match bare_literal(&right, &left, schema) {
+                None => named_object(&right, &left, schema, functions)?,
+                bare => bare,
+            };
             let changed = left_as.is_some() || right_as.is_some();
             let expr = Expr::BinaryExpr(BinaryExpr {
                 left: left_as.map_or(left, Box::new),
@@ -335,7 +379,109 @@ fn convert_expr(
     }
 }
 
-/// Reads texts as dates, times and intervals as PostgreSQL does, wherever the plan casts them; to be run after type
+/// A subquery whose value is known to be NULL where it has no row, whatever its column.
+fn nullable(mut subquery: Subquery) -> DataFusionResult<Transformed<Expr>> {
+    let schema = subquery.subquery.schema();
+    let (qualifier, field) = schema.qualified_field(0);
+    if schema.fields().len() != 1 || field.is_nullable() || has_one_row(&subquery.subquery) {
+        return Ok(Transformed::no(Expr::ScalarSubquery(subquery)));
+    }
+    let name = field.name().clone();
+    let value = Expr::from((qualifier, field));
+    let value = call(maybe_absent(), value).alias_qualified(qualifier.cloned(), name);
+    let plan = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone());
+    subquery.subquery = Arc::new(plan.project(vec![value])?.build()?);
+    Ok(Transformed::yes(Expr::ScalarSubquery(subquery)))
+}
+
+/// Whether a query has a row in any case, as an aggregate without GROUP BY has.
+fn has_one_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::Projection(projection) => has_one_row(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => has_one_row(&alias.input),
+        LogicalPlan::EmptyRelation(empty) => empty.produce_one_row,
+        _ => false,
+    }
+}
+
+/// What PostgreSQL calls a function all of whose arguments have one type.
+fn one_type(function: &str) -> Option<&'static str> {
+    Some(match function {
+        "coalesce" => "COALESCE",
+        "greatest" => "GREATEST",
+        "least" => "LEAST",
+        "nullif" => "NULLIF",
+        "make_array" => "ARRAY",
+        _ => return None,
+    })
+}
+
+/// CASE with results of one type.
+fn unified_case(case: Case, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
+    let results: Vec<(&Expr, &DFSchema)> = case
+        .when_then_expr
+        .iter()
+        .map(|(_, then)| then.as_ref())
+        .chain(case.else_expr.as_deref())
+        .map(|result| (result, schema))
+        .collect();
+    let Some(results) = unified(&results, "CASE")? else {
+        return Ok(Transformed::no(Expr::Case(case)));
+    };
+    let mut results = results.into_iter().map(Box::new);
+    let when_then_expr = case
+        .when_then_expr
+        .into_iter()
+        .zip(results.by_ref())
+        .map(|((when, _), then)| (when, then))
+        .collect();
+    Ok(Transformed::yes(Expr::Case(Case {
+        expr: case.expr,
+        when_then_expr,
+        else_expr: results.next(),
+    })))
+}
+
+/// UNION with inputs whose columns have one type each; `None` where they have, or where the engine brings them to it.
+fn unified_inputs(union: &Union) -> DataFusionResult<Option<Union>> {
+    // The columns of each input, and what they are made from.
+    let mut inputs: Vec<(Vec<Expr>, &Arc<LogicalPlan>)> = union
+        .inputs
+        .iter()
+        .map(|input| match input.as_ref() {
+            LogicalPlan::Projection(projection) => (projection.expr.clone(), &projection.input),
+            other => (other.schema().iter().map(Expr::from).collect(), input),
+        })
+        .collect();
+    let mut changed = false;
+    for position in 0..union.schema.fields().len() {
+        let values: Vec<(&Expr, &DFSchema)> = inputs
+            .iter()
+            .filter_map(|(columns, from)| Some((columns.get(position)?, from.schema().as_ref())))
+            .collect();
+        let Some(brought) = unified(&values, "UNION")? else {
+            continue;
+        };
+        changed = true;
+        for (((columns, _), value), input) in inputs.iter_mut().zip(brought).zip(&union.inputs) {
+            let (qualifier, field) = input.schema().qualified_field(position);
+            if let Some(column) = columns.get_mut(position) {
+                *column = value.alias_qualified(qualifier.cloned(), field.name());
+            }
+        }
+    }
+    if !changed {
+        return Ok(None);
+    }
+    let inputs = inputs.into_iter().map(|(columns, from)| {
+        let input = LogicalPlanBuilder::from(from.as_ref().clone()).project(columns)?;
+        Ok(Arc::new(input.build()?))
+    });
+    Union::try_new_with_loose_types(inputs.collect::<DataFusionResult<_>>()?).map(Some)
+}
+
+/// Reads texts as dates, times and intervals, and writes plain `numeric`, as PostgreSQL does, wherever the plan casts them; to be run after type
 /// coercion, which adds casts.
 ///
 /// # Errors
@@ -368,6 +514,16 @@ fn read_text(
         return Ok(Transformed::no(expr));
     };
     let function = formats::input(field.data_type()).and_then(|name| functions.get(name));
+    let is_text = matches!(
+        field.data_type(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    );
+    if is_text && pgtype::is_plain_numeric(&inner.get_type(schema)?) {
+        return Ok(Transformed::yes(Expr::Cast(Cast {
+            expr: Box::new(exact::numeric_text(*inner)),
+            field,
+        })));
+    }
     Ok(match function {
         Some(function) if inner.get_type(schema)? == DataType::Utf8 => {
             let value = call(Arc::clone(function), *inner);
@@ -389,9 +545,25 @@ fn length_limit(field: &Field) -> Option<i64> {
     (limited && modifier > 4).then(|| i64::from(modifier) - 4)
 }
 
+/// Whether blanks at the end mean nothing, as in `char(n)`: they are added when the value is shown.
+fn is_padded(field: &Field) -> bool {
+    pgtype::of_field(field).name == "bpchar"
+}
+
 /// Whether an expression is the cutting of a text, as this module writes it.
 fn is_cut(expr: &Expr) -> bool {
-    matches!(expr, Expr::ScalarFunction(call) if call.func.name() == "left")
+    matches!(expr, Expr::ScalarFunction(call) if matches!(call.func.name(), "left" | "rtrim"))
+}
+
+/// A text literal without the blanks at its end, where it meets a `char(n)`.
+fn bare_literal(literal: &Expr, other: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let Expr::Literal(ScalarValue::Utf8(Some(text)), metadata) = literal else {
+        return None;
+    };
+    let bare = text.trim_end_matches(' ');
+    let (_, field) = other.to_field(schema).ok()?;
+    (bare.len() < text.len() && is_padded(&field))
+        .then(|| Expr::Literal(ScalarValue::Utf8(Some(bare.to_owned())), metadata.clone()))
 }
 
 /// Whether a decimal meets a double, to which it then gives way; the engine would make a decimal of the double. An operand
@@ -454,7 +626,8 @@ fn named_object(
     Ok(cast.map(|function| call(Arc::clone(function), literal.clone())))
 }
 
-/// The result of a query as a client sees it: OID aliases as the names of their objects, still of their type.
+/// The result of a query as a client sees it: OID aliases as the names of their objects, `char(n)` with all its blanks, still
+/// of their types.
 ///
 /// # Errors
 /// Of the engine.
@@ -463,7 +636,7 @@ pub fn present(
     functions: &HashMap<String, Arc<ScalarUDF>>,
 ) -> Result<LogicalPlan> {
     let mut fields = plan.schema().fields().iter();
-    if !fields.any(|field| reference(field).is_some()) {
+    if !fields.any(|field| reference(field).is_some() || is_padded(field)) {
         return Ok(plan);
     }
     let columns: Vec<Expr> = plan
@@ -471,6 +644,15 @@ pub fn present(
         .iter()
         .map(|(qualifier, field)| {
             let column = Expr::from((qualifier, field));
+            if let Some(length) = length_limit(field)
+                && is_padded(field)
+            {
+                return rpad(vec![column, lit(length)]).alias_qualified_with_metadata(
+                    qualifier.cloned(),
+                    field.name(),
+                    Some(FieldMetadata::from(field.metadata().clone())),
+                );
+            }
             let Some(function) = output(field, functions) else {
                 return column;
             };

@@ -7,7 +7,7 @@
 use sqlparser::ast::{
     AccessExpr, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, GroupByExpr, LimitClause, OrderByKind, Query, Select, Subscript,
-    TableFactor, Value, WindowFrameBound, WindowType,
+    TableFactor, Value, Values, WindowFrameBound, WindowType,
 };
 use sqlparser::tokenizer::Span;
 
@@ -25,6 +25,7 @@ const OF_ARGUMENT_TYPE: &[&str] = &[
     "nullif",
     "pg_typeof",
     "sum",
+    "unnest",
 ];
 
 /// The exponent beyond which a number is a double: a decimal has no digits for it.
@@ -161,6 +162,49 @@ pub(super) fn keep_within(expr: &mut Expr) {
             }
         }
         _ => {}
+    }
+}
+
+/// Makes doubles of the numbers with a point that stand in a column of VALUES with doubles: the engine would make decimals
+/// of the doubles.
+pub(super) fn doubles_in_values(values: &mut Values) {
+    let is_double = |expr: &Expr| {
+        matches!(
+            expr,
+            Expr::Cast {
+                data_type: DataType::DoublePrecision | DataType::Float8 | DataType::Float(_),
+                ..
+            }
+        )
+    };
+    let rows = &mut values.rows;
+    let width = rows.first().map_or(0, |row| row.content.len());
+    for position in 0..width {
+        let mut column = rows.iter().filter_map(|row| row.content.get(position));
+        if !column.any(is_double) {
+            continue;
+        }
+        for cell in rows
+            .iter_mut()
+            .filter_map(|row| row.content.get_mut(position))
+        {
+            let number = match &*cell {
+                Expr::UnaryOp { expr, .. } => expr.as_ref(),
+                other => other,
+            };
+            if let Expr::Value(value) = number
+                && let Value::Number(digits, _) = &value.value
+                && digits.parse::<i64>().is_err()
+            {
+                *cell = Expr::Cast {
+                    kind: sqlparser::ast::CastKind::Cast,
+                    expr: Box::new(tree::take(cell)),
+                    data_type: DataType::DoublePrecision,
+                    array: false,
+                    format: None,
+                };
+            }
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use tributary_catalog::{
     ColumnDef, CommentOn, RelationKind, Snapshot, Transaction, TypeModifier, ViewDef,
 };
 
+use super::numeric::unconstrained;
 use super::{Plan, Target, WriteTag, column_names, creation_name, qualify, reference, transaction};
 use crate::error::{Condition, Report, Result};
 use crate::names::output_names;
@@ -229,12 +230,12 @@ fn create_schema(planner: &Planner, name: &SchemaName, if_not_exists: bool) -> R
         return Err(Report::unsupported("CREATE SCHEMA .. AUTHORIZATION").into());
     };
     let name = schema_name(name)?;
-    if name.starts_with("pg_") || crate::system::is_system_schema(&name) {
+    if name.starts_with("pg_") || crate::system::is_reserved_schema(&name) {
         return Err(Report::new(
             Condition::InsufficientPrivilege,
             format!("unacceptable schema name \"{name}\""),
         )
-        .detail("The prefix \"pg_\" and the names of system schemas are reserved.")
+        .detail("The prefix \"pg_\", the system schemas and the schemas of relation functions are reserved.")
         .into());
     }
     if planner.snapshot().schema(&name).is_some() {
@@ -401,6 +402,7 @@ pub fn create_table_as(
         .ok_or_else(|| Report::new(Condition::Internal, "CREATE TABLE AS has a query"))?;
     let input = planner.plan(Statement::Query(query), parameters)?;
     let tags = model_tags(&input);
+    let input = unconstrained(input)?;
     let aliases = column_names(create.columns.iter().map(|column| &column.name))?;
     let input = rename_columns(input, &aliases)?;
     let columns: Vec<ColumnDef> = input

@@ -183,6 +183,13 @@ fn numeric(array: &ArrayRef) -> Option<Write> {
                 number::numeric_binary(value.into(), scale, out)
             })
         }
+        data_type if pgtype::is_plain_numeric(data_type) => {
+            let (_, scale) = pgtype::NUMERIC_DEFAULT;
+            plain::<Decimal128Type>(array, move |value, out| {
+                let (value, scale) = pgtype::without_trailing_zeros(value, scale);
+                number::numeric_binary(value, scale, out)
+            })
+        }
         DataType::Decimal128(_, scale) => {
             let scale = *scale;
             plain::<Decimal128Type>(array, move |value, out| {

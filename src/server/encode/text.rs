@@ -56,6 +56,13 @@ pub fn writer(array: &ArrayRef, field: &Field, style: Style) -> Result<Write, Pg
                 number::decimal(value.into(), scale, out)
             })
         }
+        data_type if pgtype::is_plain_numeric(data_type) => {
+            let (_, scale) = pgtype::NUMERIC_DEFAULT;
+            plain::<Decimal128Type>(array, move |value, out| {
+                let (value, scale) = pgtype::without_trailing_zeros(value, scale);
+                number::decimal(value, scale, out)
+            })
+        }
         DataType::Decimal128(_, scale) => {
             let scale = *scale;
             plain::<Decimal128Type>(array, move |value, out| number::decimal(value, scale, out))
