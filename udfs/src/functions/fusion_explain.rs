@@ -119,7 +119,7 @@ static SIGNATURE: Signature = Signature {
               (2, 'Bill', 'Smith', '1980-03-07'), (3, 'Ann', 'Smith', '1984-11-02'), \
               (4, 'Ann', 'Lee', '1991-05-30'), (5, 'Anne', 'Lee', '1991-05-30')) \
               AS people (id, first_name, last_name, dob)), key => 'id', left_key => 1, right_key => 2)",
-        output: "",
+        output: "1|1|2|last_name:sound, dob|||comparison\n1|1|2|(prior)|||\n1|1|2|first_name|William|Bill|short form\n1|1|2|last_name|Smith|Smith|equal\n1|1|2|dob|1980-03-07|1980-03-07|equal\n1|1|2|(relatives)|||",
     },
     source: "I. P. Fellegi, A. B. Sunter: A theory for record linkage, JASA 64 (1969).",
 };

@@ -83,7 +83,7 @@ static SIGNATURE: Signature = Signature {
               other => (SELECT * FROM (VALUES ('a', 'Bill', 'Smith', '1980-03-07'), \
               ('b', 'Anne', 'Lee', '1991-05-30'), ('c', 'Eve', 'Roe', '1969-08-23')) \
               AS app (id, first_name, last_name, dob)), key => 'id') ORDER BY left_id",
-        output: "",
+        output: "1|a|last_name:sound, dob\n2|b|first_name:sound, dob",
     },
     source: "I. P. Fellegi, A. B. Sunter: A theory for record linkage, JASA 64 (1969).",
 };

@@ -64,7 +64,7 @@ static SIGNATURE: Signature = Signature {
               (SELECT * FROM (VALUES ('ann@x.org', 'Ann', 'tea'), ('bob@x.org', 'Bob', 'milk')) \
               AS web (EMAIL_ADDR, fname, favourite)), \
               target => (SELECT '' AS first_name, '' AS last_name, '' AS email))",
-        output: "",
+        output: "email_addr|email|names 0.75, values are of role email\nfname|first_name|names 0.72, values are of role given_name",
     },
     source: "E. Rahm, P. A. Bernstein: A survey of approaches to automatic schema matching, VLDB \
              Journal 10 (2001).",

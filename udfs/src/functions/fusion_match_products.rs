@@ -109,7 +109,7 @@ static SIGNATURE: Signature = Signature {
               other => (SELECT * FROM (VALUES ('x', 'Sony DSCW120 digital camera'), \
               ('y', 'PowerShot SD1100 by Canon'), ('z', 'Philips iron GC1905')) AS b (id, title)), \
               key => 'id')",
-        output: "",
+        output: "1|x\n2|y",
     },
     source: "I. P. Fellegi, A. B. Sunter: A theory for record linkage, JASA 64 (1969), by expectation \
              maximisation with competing candidates.",

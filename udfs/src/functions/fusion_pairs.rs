@@ -108,7 +108,7 @@ static SIGNATURE: Signature = Signature {
               (2, 'Bill', 'Smith', '1980-03-07'), (3, 'Ann', 'Smith', '1984-11-02'), \
               (4, 'Ann', 'Lee', '1991-05-30'), (5, 'Anne', 'Lee', '1991-05-30')) \
               AS people (id, first_name, last_name, dob)), key => 'id') ORDER BY left_id",
-        output: "",
+        output: "1|2|last_name:sound, dob|{first_name,last_name,dob}|{2,4,4}\n4|5|first_name:sound, dob|{first_name,last_name,dob}|{3,4,4}",
     },
     source: "I. P. Fellegi, A. B. Sunter: A theory for record linkage, JASA 64 (1969).",
 };

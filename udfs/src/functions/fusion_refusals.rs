@@ -90,9 +90,9 @@ static SIGNATURE: Signature = Signature {
         setup: &[],
         sql: "SELECT left_id, right_id, match_key, rule, reason FROM fusion.refusals(\
               (SELECT * FROM (VALUES (1, 'ann@x.org', 7), (2, 'ann@x.org', 8), (3, 'bob@x.org', 9)) \
-              AS accounts (id, email, card)), key => 'id', ids => 'email', compare => 'email', \
+              AS accounts (id, email, card)), key => 'id', ids => 'email', compare => 'card', \
               max_values => 'card:1')",
-        output: "",
+        output: "1|2|email|max_values|the entity would have more than 1 distinct values of \"card\"",
     },
     source: "The union-find of R. E. Tarjan, J. van Leeuwen: Worst-case analysis of set union \
              algorithms, JACM 31 (1984), with guards.",

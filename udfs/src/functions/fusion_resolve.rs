@@ -134,7 +134,7 @@ static SIGNATURE: Signature = Signature {
               (4, 'Ann', 'Lee', '1991-05-30', 'ann@y.org'), \
               (5, 'Anne', 'Lee', '1991-05-30', 'ann@y.org')) \
               AS people (id, first_name, last_name, dob, email)), key => 'id') ORDER BY id",
-        output: "",
+        output: "1|last_name:sound, dob|2|comparison|2\n2|last_name:sound, dob|1|comparison|2\n3||||1\n4|email|5|comparison|2\n5|email|4|comparison|2",
     },
     source: "I. P. Fellegi, A. B. Sunter: A theory for record linkage, JASA 64 (1969); W. E. Winkler: \
              Using the EM algorithm for weight computation in the Fellegi-Sunter model of record \

@@ -108,7 +108,7 @@ static SIGNATURE: Signature = Signature {
               (SELECT * FROM (VALUES (6, 'Will', 'Smith', '1980-03-07'), \
               (7, 'Eve', 'Roe', '1969-08-23')) AS people (id, first_name, last_name, dob)), \
               model => 'people_model') ORDER BY id",
-        output: "",
+        output: "1|6|3\n2|1|3\n6|1|3\n7||1",
     },
     source: "I. P. Fellegi, A. B. Sunter: A theory for record linkage, JASA 64 (1969).",
 };

@@ -478,6 +478,13 @@ impl Mixture {
             row.iter().max_by(by_rank).copied()
         };
         let mut posteriors = vec![0.02; candidates.len()];
+        // A product has one partner at most: what is not the best of its row on either side is none.
+        let mut is_best = vec![false; candidates.len()];
+        for row in rivals.left.iter().chain(&rivals.right) {
+            if let Some(at) = best(row) {
+                is_best[at as usize] = true;
+            }
+        }
         for row in &rivals.left {
             let Some(at) = best(row) else { continue };
             let candidate = &candidates[at as usize];
@@ -496,7 +503,7 @@ impl Mixture {
         };
         for round in 0..ROUNDS {
             host.check()?;
-            model.maximise(candidates, &posteriors);
+            model.maximise(candidates, &posteriors, &is_best);
             let renewed = model.posteriors(candidates, rivals, true);
             let moved = renewed
                 .iter()
@@ -517,15 +524,21 @@ impl Mixture {
         Ok(model)
     }
 
-    fn maximise(&mut self, candidates: &[Candidate], posteriors: &[f64]) {
+    fn maximise(&mut self, candidates: &[Candidate], posteriors: &[f64], is_best: &[bool]) {
         let mut sums = [[[0.0; MOST_LEVELS]; 2]; 5];
         let mut matches = 0.0;
-        for (candidate, posterior) in candidates.iter().zip(posteriors) {
+        for ((candidate, posterior), is_best) in candidates.iter().zip(posteriors).zip(is_best) {
             matches += posterior;
-            for (sums, level) in sums.iter_mut().zip(candidate.levels) {
-                if let Some(level) = level {
-                    sums[0][usize::from(level)] += posterior;
-                    sums[1][usize::from(level)] += 1.0 - posterior;
+            for ((sums, level), key) in sums.iter_mut().zip(candidate.levels).zip(KEYS) {
+                let Some(level) = level.map(usize::from) else {
+                    continue;
+                };
+                sums[0][level] += posterior;
+                // Codes agree by chance as often as among those that cannot be matches; counted among all, the matches that are
+                // not yet found would speak against themselves.
+                let by_chance = !matches!(key, ProductKey::Code | ProductKey::Gtin) || !is_best;
+                if by_chance {
+                    sums[1][level] += 1.0 - posterior;
                 }
             }
         }
