@@ -135,7 +135,6 @@ fn address(text: &str) -> Outcome<SocketAddr> {
         .map_err(|message| Failure::new(message).with_code(2))
 }
 
-/// A number of bytes, with a unit of PostgreSQL's (`kB`, `MB`, `GB`, `TB`, of 1024 each) or none.
 /// A number of sessions.
 fn connections(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -147,7 +146,7 @@ fn connections(text: &str) -> Result<usize, String> {
 /// The least memory with which statements can be expected to run.
 const MEMORY_MIN: usize = 16 << 20;
 
-/// A size in bytes.
+/// A number of bytes, with a unit of PostgreSQL's (`kB`, `MB`, `GB`, `TB`, of 1024 each) or none.
 fn bytes(text: &str) -> Result<usize, String> {
     let text = text.trim();
     let digits = text
