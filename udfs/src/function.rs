@@ -34,6 +34,12 @@ pub enum ParameterType {
     Boolean,
     /// An array of whole numbers, or text with commas.
     Integers,
+    /// An array of numbers, or text with commas.
+    Floats,
+    /// A whole number, or 'auto'.
+    IntegerOrAuto,
+    /// A number, or 'auto'.
+    FloatOrAuto,
 }
 
 impl ParameterType {
@@ -49,6 +55,9 @@ impl ParameterType {
             Self::Float => "double precision",
             Self::Boolean => "boolean",
             Self::Integers => "bigint[]",
+            Self::Floats => "double precision[]",
+            Self::IntegerOrAuto => "bigint or 'auto'",
+            Self::FloatOrAuto => "double precision or 'auto'",
         }
     }
 
@@ -65,7 +74,13 @@ impl ParameterType {
             Self::Integer => Some(DataType::Int64),
             Self::Float => Some(DataType::Float64),
             Self::Boolean => Some(DataType::Boolean),
-            Self::Columns | Self::Integers | Self::Relation | Self::Model => None,
+            Self::Columns
+            | Self::Integers
+            | Self::Floats
+            | Self::IntegerOrAuto
+            | Self::FloatOrAuto
+            | Self::Relation
+            | Self::Model => None,
         }
     }
 }
@@ -87,6 +102,8 @@ pub enum Default {
     Boolean(bool),
     /// Whole numbers.
     Integers(&'static [i64]),
+    /// Numbers.
+    Floats(&'static [f64]),
 }
 
 impl Default {
@@ -99,16 +116,15 @@ impl Default {
             Self::Integer(number) => Some(number.to_string()),
             Self::Float(number) => Some(number.to_string()),
             Self::Boolean(value) => Some(value.to_string()),
-            Self::Integers(values) => Some(format!(
-                "ARRAY[{}]",
-                values
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            )),
+            Self::Integers(values) => Some(array(values)),
+            Self::Floats(values) => Some(array(values)),
         }
     }
+}
+
+fn array<T: ToString>(values: &[T]) -> String {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    format!("ARRAY[{}]", values.join(", "))
 }
 
 /// One parameter of a relation function.

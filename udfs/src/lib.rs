@@ -9,6 +9,8 @@ pub mod als;
 pub mod call;
 pub mod docs;
 pub mod error;
+pub mod evaluation;
+pub mod feature_model;
 pub mod features;
 pub mod function;
 pub mod functions;
