@@ -10,7 +10,7 @@ use datafusion::common::ScalarValue;
 use crate::error::{Error, Kind, Result};
 use crate::function::{Default, ParameterType, Signature};
 use crate::model::ModelInfo;
-use crate::types::quoted;
+use crate::types::{quoted, sql_number};
 
 /// What stands between a column's name and its number where a name had to be made unique.
 pub const UNIQUE: char = '\u{1}';
@@ -107,13 +107,58 @@ impl Call {
         !self.arguments.contains(&Argument::Deferred)
     }
 
+    /// The same arguments under a signature with fewer parameters, whose defaults hold.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidParameter`] for an argument that is given and is no parameter of `signature`; `what` names what does not take it.
+    pub fn narrowed(&self, signature: &'static Signature, what: &str) -> Result<Self> {
+        for (parameter, argument) in self.signature.parameters.iter().zip(&self.arguments) {
+            if *argument != Argument::Absent && signature.parameter(parameter.name).is_none() {
+                let names: Vec<&str> = signature
+                    .parameters
+                    .iter()
+                    .map(|parameter| parameter.name)
+                    .collect();
+                return Err(Error::new(
+                    Kind::InvalidParameter,
+                    format!("{what} takes no \"{}\"", parameter.name),
+                )
+                .hint(format!("Its arguments are: {}.", names.join(", "))));
+            }
+        }
+        let arguments = signature
+            .parameters
+            .iter()
+            .map(|parameter| {
+                // What this call has no parameter for is not given.
+                match self.signature.parameter(parameter.name) {
+                    None => Ok(Argument::Absent),
+                    Some(_) => Ok(self.argument(parameter.name)?.0.clone()),
+                }
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            signature,
+            arguments,
+            inputs: self.inputs.clone(),
+        })
+    }
+
     /// Whether an argument was given.
     pub fn has(&self, name: &str) -> Result<bool> {
         Ok(!matches!(self.argument(name)?.0, Argument::Absent))
     }
 
+    /// Whether an argument is known at execution only.
+    pub fn is_deferred(&self, name: &str) -> Result<bool> {
+        Ok(matches!(self.argument(name)?.0, Argument::Deferred))
+    }
+
     /// The position of the input given for `name`, if it was given.
     pub fn input_position(&self, name: &str) -> Result<Option<usize>> {
+        if self.signature.parameter(name).is_none() {
+            return Ok(None);
+        }
         match self.argument(name)?.0 {
             Argument::Input(position) => Ok(Some(*position)),
             _ => Ok(None),
@@ -122,6 +167,9 @@ impl Call {
 
     /// The input relation given for `name`, if it was given.
     pub fn optional_input(&self, name: &str) -> Result<Option<&CallInput>> {
+        if self.signature.parameter(name).is_none() {
+            return Ok(None);
+        }
         match self.input_position(name)? {
             None => Ok(None),
             Some(position) => self
@@ -274,6 +322,107 @@ impl Call {
         } else {
             format!("It must be at least {least}.")
         }))
+    }
+
+    /// A count from `least` up; `None` where 'auto' is given or the default.
+    pub fn count_or_auto(&self, name: &str, least: i64) -> Result<Option<usize>> {
+        let number = match self.value(name)? {
+            Some(ScalarValue::Int64(Some(number))) => *number,
+            Some(_) => return Ok(None),
+            None => match self.default(name)? {
+                Default::Integer(number) => number,
+                Default::Text(_) => return Ok(None),
+                _ => return Err(self.missing(name)),
+            },
+        };
+        if (least..=i64::from(i32::MAX)).contains(&number) {
+            return usize::try_from(number)
+                .map(Some)
+                .map_err(|_| Error::internal("a checked count is negative"));
+        }
+        Err(Error::new(
+            Kind::InvalidParameter,
+            format!(
+                "argument \"{name}\" of {} is out of range: {number}",
+                self.signature.qualified_name()
+            ),
+        )
+        .hint(format!(
+            "It must be from {least} to {}, or 'auto'.",
+            i32::MAX
+        )))
+    }
+
+    /// A finite number above `least`; `None` where 'auto' is given or the default.
+    pub fn float_or_auto(&self, name: &str, least: f64) -> Result<Option<f64>> {
+        let number = match self.value(name)? {
+            Some(ScalarValue::Float64(Some(number))) => *number,
+            Some(_) => return Ok(None),
+            None => match self.default(name)? {
+                Default::Float(number) => number,
+                Default::Text(_) => return Ok(None),
+                _ => return Err(self.missing(name)),
+            },
+        };
+        if number.is_finite() && number > least {
+            return Ok(Some(number));
+        }
+        Err(Error::new(
+            Kind::InvalidParameter,
+            format!(
+                "argument \"{name}\" of {} is out of range: {}",
+                self.signature.qualified_name(),
+                sql_number(number)
+            ),
+        )
+        .hint(format!("It must be greater than {least}, or 'auto'.")))
+    }
+
+    /// Numbers given as an array or as text with commas, or the default; all finite.
+    pub fn floats(&self, name: &str) -> Result<Vec<f64>> {
+        let Some(value) = self.value(name)? else {
+            return match self.default(name)? {
+                Default::Floats(numbers) => Ok(numbers.to_vec()),
+                _ => Err(self.missing(name)),
+            };
+        };
+        let wrong = |what: String| {
+            Error::new(
+                Kind::InvalidParameter,
+                format!(
+                    "argument \"{name}\" of {} must be numbers: {what}",
+                    self.signature.qualified_name()
+                ),
+            )
+            .hint("Write ARRAY[0.8, 0.2] or '0.8, 0.2'.")
+        };
+        let numbers: Vec<f64> = if let Some(text) = value.try_as_str() {
+            text.ok_or_else(|| self.missing(name))?
+                .split(',')
+                .map(|part| {
+                    part.trim()
+                        .parse()
+                        .map_err(|_| wrong(format!("\"{part}\"")))
+                })
+                .collect::<Result<_>>()?
+        } else if let Some(items) = list_items(value)? {
+            let items = arrow::compute::cast(&items, &DataType::Float64)
+                .map_err(|_| wrong(value.to_string()))?;
+            let items = items.as_primitive::<arrow::datatypes::Float64Type>();
+            if items.null_count() > 0 {
+                return Err(wrong("NULL".to_owned()));
+            }
+            items.values().to_vec()
+        } else {
+            match value.cast_to(&DataType::Float64) {
+                Ok(ScalarValue::Float64(Some(number))) => vec![number],
+                _ => return Err(wrong(value.to_string())),
+            }
+        };
+        match numbers.iter().find(|number| !number.is_finite()) {
+            Some(bad) => Err(wrong(sql_number(*bad))),
+            None => Ok(numbers),
+        }
     }
 
     /// True or false, or the default.
@@ -475,6 +624,33 @@ pub fn coerce(
                 quoted(value),
             ),
         )
+    };
+    let kind = match kind {
+        ParameterType::IntegerOrAuto | ParameterType::FloatOrAuto => {
+            let number = if kind == ParameterType::IntegerOrAuto {
+                ParameterType::Integer
+            } else {
+                ParameterType::Float
+            };
+            match value.try_as_str().flatten().map(str::trim) {
+                Some(text) if text.eq_ignore_ascii_case("auto") => {
+                    return Ok(ScalarValue::from("auto"));
+                }
+                // A parameter whose type nobody named comes as text.
+                Some(text) => {
+                    return text
+                        .parse::<f64>()
+                        .ok()
+                        .and_then(|number_text| {
+                            let number_value = ScalarValue::from(number_text);
+                            coerce(signature, parameter, number, number_value).ok()
+                        })
+                        .ok_or_else(|| wrong(&value));
+                }
+                None => number,
+            }
+        }
+        other => other,
     };
     let Some(target) = kind.data_type() else {
         return Ok(value);

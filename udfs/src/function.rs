@@ -36,6 +36,12 @@ pub enum ParameterType {
     Integers,
     /// The key of one row: a value of any type, or an array of text for a key of several columns.
     Key,
+    /// An array of numbers, or text with commas.
+    Floats,
+    /// A whole number, or 'auto'.
+    IntegerOrAuto,
+    /// A number, or 'auto'.
+    FloatOrAuto,
 }
 
 impl ParameterType {
@@ -52,6 +58,9 @@ impl ParameterType {
             Self::Boolean => "boolean",
             Self::Integers => "bigint[]",
             Self::Key => "key",
+            Self::Floats => "double precision[]",
+            Self::IntegerOrAuto => "bigint or 'auto'",
+            Self::FloatOrAuto => "double precision or 'auto'",
         }
     }
 
@@ -68,7 +77,13 @@ impl ParameterType {
             Self::Integer => Some(DataType::Int64),
             Self::Float => Some(DataType::Float64),
             Self::Boolean => Some(DataType::Boolean),
-            Self::Columns | Self::Integers | Self::Relation | Self::Model => None,
+            Self::Columns
+            | Self::Integers
+            | Self::Floats
+            | Self::IntegerOrAuto
+            | Self::FloatOrAuto
+            | Self::Relation
+            | Self::Model => None,
         }
     }
 }
@@ -90,6 +105,8 @@ pub enum Default {
     Boolean(bool),
     /// Whole numbers.
     Integers(&'static [i64]),
+    /// Numbers.
+    Floats(&'static [f64]),
 }
 
 impl Default {
@@ -102,16 +119,15 @@ impl Default {
             Self::Integer(number) => Some(number.to_string()),
             Self::Float(number) => Some(number.to_string()),
             Self::Boolean(value) => Some(value.to_string()),
-            Self::Integers(values) => Some(format!(
-                "ARRAY[{}]",
-                values
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            )),
+            Self::Integers(values) => Some(array(values)),
+            Self::Floats(values) => Some(array(values)),
         }
     }
+}
+
+fn array<T: ToString>(values: &[T]) -> String {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    format!("ARRAY[{}]", values.join(", "))
 }
 
 /// One parameter of a relation function.

@@ -17,10 +17,24 @@ mod fusion_refusals;
 mod fusion_resolve;
 mod fusion_stitch;
 mod fusion_train;
+mod ml_agglomerative;
+mod ml_birch;
+mod ml_dbscan;
+mod ml_evaluate;
+mod ml_evaluate_clusters;
+mod ml_evaluate_model;
 mod ml_evaluate_ranking;
+mod ml_explain_clusters;
 mod ml_factorize;
+mod ml_gmm;
+mod ml_hdbscan;
 mod ml_kmeans;
+mod ml_kmeans_curve;
+mod ml_pca;
+mod ml_predict;
 mod ml_recommend;
+mod ml_similar;
+mod ml_split;
 mod ml_svd;
 mod ml_train;
 mod quality_deduplicate;
@@ -31,6 +45,10 @@ mod quality_scale;
 pub use fusion_golden::outside_brackets;
 pub use fusion_profile::looked_through;
 pub use fusion_resolve::score;
+mod ml_tune;
+
+pub(crate) use ml_dbscan::to_unit_length;
+pub(crate) use ml_pca::{component_columns, component_fields};
 pub use ml_train::{ITEM, USER};
 
 /// Every relation function, in the order of the documentation.
@@ -55,10 +73,25 @@ pub const ALL: &[&'static dyn RelationFunction] = &[
     &fusion_evaluate::Evaluate,
     &ml_train::Train,
     &ml_recommend::Recommend,
+    &ml_similar::Similar,
+    &ml_predict::Predict,
     &ml_evaluate_ranking::EvaluateRanking,
+    &ml_evaluate::Evaluate,
+    &ml_evaluate_model::EvaluateModel,
+    &ml_split::Split,
+    &ml_tune::Tune,
     &ml_factorize::Factorize,
     &ml_svd::Svd,
     &ml_kmeans::KMeans,
+    &ml_kmeans_curve::KMeansCurveFunction,
+    &ml_dbscan::DbscanFunction,
+    &ml_hdbscan::HdbscanFunction,
+    &ml_gmm::GmmFunction,
+    &ml_agglomerative::AgglomerativeFunction,
+    &ml_birch::BirchFunction,
+    &ml_pca::PcaFunction,
+    &ml_evaluate_clusters::EvaluateClusters,
+    &ml_explain_clusters::ExplainClusters,
 ];
 
 /// The function called `schema.name`, both in lower case.

@@ -83,6 +83,15 @@ impl Input {
         &self.schema
     }
 
+    /// The names of all columns.
+    pub fn names(&self) -> Vec<String> {
+        self.schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect()
+    }
+
     /// One column as a single array, text and bytes in their plain layout.
     pub fn column(&self, name: &str) -> Result<ArrayRef> {
         let position = self.schema.index_of(name).map_err(|_| {

@@ -8,12 +8,14 @@ use arrow::array::{ArrayRef, StringArray, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use ndarray::Array2;
+use tributary_algo::Csr;
 use tributary_algo::fusion::intern::Strings;
+use tributary_algo::recommend::item_graph::{Filter, Graph, ItemModel};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::functions::{ITEM, USER};
 use crate::input::Input;
-use crate::model::{ModelRow, ModelRows, RowPlace};
+use crate::model::{ModelRow, ModelRows, RowPlace, malformed, section_rows};
 use crate::run::Run;
 use crate::types::sql_type;
 
@@ -28,7 +30,17 @@ pub struct InteractionModel {
     item_factors: Option<Array2<f32>>,
     /// The sum of the weights of each item.
     item_weights: Vec<f64>,
+    /// What items add to each other, where the model scores by histories.
+    graph: Option<ItemModel>,
+    /// What is added to every product of factors.
+    mean: f64,
 }
+
+/// The sections of what items add to each other: the graph itself and the two sides of a filter.
+pub const GRAPH: [&str; 3] = ["graph", "filter_from", "filter_to"];
+
+/// The section of single numbers.
+pub const PARAMETER: &str = "parameter";
 
 /// The users or the items of a model.
 #[derive(Debug)]
@@ -73,6 +85,8 @@ impl InteractionModel {
             label: label.to_owned(),
             item_factors: None,
             item_weights: Vec::with_capacity(items.len()),
+            graph: graph(label, &rows, items.len(), run)?,
+            mean: mean(label, &rows)?,
             rows,
             users,
             items,
@@ -115,6 +129,16 @@ impl InteractionModel {
         self.item_factors.as_ref()
     }
 
+    /// What items add to each other; `None` where the model does not score by histories.
+    pub fn graph(&self) -> Option<&ItemModel> {
+        self.graph.as_ref()
+    }
+
+    /// What is added to every product of factors.
+    pub fn mean(&self) -> f64 {
+        self.mean
+    }
+
     /// The sum of the weights of each item.
     pub fn item_weights(&self) -> &[f64] {
         &self.item_weights
@@ -146,6 +170,22 @@ impl InteractionModel {
                 "The interactions of a user are not items of the model.".to_owned(),
             ))
         }
+    }
+
+    /// The items that a user interacted with in training, ascending, and what each counts; only where the model scores by histories.
+    ///
+    /// # Errors
+    /// As [`InteractionModel::seen`].
+    pub fn history(&self, user: u32) -> Result<(Vec<u32>, Vec<f32>)> {
+        let items = self.seen(user)?;
+        let weights = self.row(&self.users, user)?.vector.unwrap_or_default();
+        if weights.len() != items.len() {
+            return Err(malformed(
+                &self.label,
+                "The weights of a user are not one for each interaction.".to_owned(),
+            ));
+        }
+        Ok((items, weights.to_vec()))
     }
 
     /// The keys of a section in the order of their idx, in the type they were trained with.
@@ -198,6 +238,81 @@ impl InteractionModel {
     }
 }
 
+/// The mean of a model of ratings, 0 for others.
+fn mean(label: &str, rows: &ModelRows) -> Result<f64> {
+    let parameters = section_rows(label, rows, PARAMETER)?;
+    let mean = parameters.iter().find(|row| row.key == Some("mean"));
+    Ok(mean.and_then(|row| row.value).unwrap_or(0.0))
+}
+
+/// What items add to each other, where the model has that.
+fn graph(label: &str, rows: &ModelRows, items: usize, run: &Run) -> Result<Option<ItemModel>> {
+    let [graph, from, to] = GRAPH;
+    let entries = section_rows(label, rows, graph)?;
+    if entries.is_empty() {
+        return Ok(None);
+    }
+    let broken = || {
+        malformed(
+            label,
+            "Its item weights are not one row an item.".to_owned(),
+        )
+    };
+    if entries.len() != items {
+        return Err(broken());
+    }
+    let cells: usize = entries
+        .iter()
+        .map(|row| row.vector.map_or(0, <[f32]>::len))
+        .sum();
+    let dense = entries.iter().all(|row| row.payload.is_none());
+    run.reserve(cells.saturating_mul(4))?;
+    let graph = if dense {
+        let values: Vec<f32> = entries
+            .iter()
+            .flat_map(|row| row.vector.unwrap_or_default())
+            .copied()
+            .collect();
+        Graph::Dense(Array2::from_shape_vec((items, items), values).map_err(|_| broken())?)
+    } else {
+        let mut starts = vec![0];
+        let (mut indices, mut values) = (Vec::with_capacity(cells), Vec::with_capacity(cells));
+        run.reserve(cells.saturating_mul(4))?;
+        for row in &entries {
+            let (columns, rest) = row.payload.unwrap_or_default().as_chunks::<4>();
+            let weights = row.vector.unwrap_or_default();
+            if !rest.is_empty() || columns.len() != weights.len() {
+                return Err(broken());
+            }
+            indices.extend(columns.iter().map(|column| u32::from_le_bytes(*column)));
+            values.extend_from_slice(weights);
+            starts.push(indices.len());
+        }
+        Graph::Sparse(Csr::from_rows(items, starts, indices, values, run)?)
+    };
+    let side = |name: &str| -> Result<Option<Array2<f32>>> {
+        let entries = section_rows(label, rows, name)?;
+        let Some(width) = entries.first().and_then(|row| row.vector).map(<[f32]>::len) else {
+            return Ok(None);
+        };
+        run.reserve(items.saturating_mul(width * 4))?;
+        let values: Vec<f32> = entries
+            .iter()
+            .flat_map(|row| row.vector.unwrap_or_default())
+            .copied()
+            .collect();
+        Array2::from_shape_vec((items, width), values)
+            .map(Some)
+            .map_err(|_| broken())
+    };
+    let filter = match (side(from)?, side(to)?) {
+        (Some(from), Some(to)) => Some(Filter { from, to }),
+        (None, None) => None,
+        _ => return Err(broken()),
+    };
+    Ok(Some(run.compute(|| ItemModel::new(graph, filter))?))
+}
+
 /// Finds the rows of a section and checks that they are numbered from 0 without gaps.
 fn section(label: &str, rows: &ModelRows, name: &str, run: &Run) -> Result<Section> {
     let mut places: Vec<Option<RowPlace>> = Vec::new();
@@ -243,13 +358,4 @@ fn section(label: &str, rows: &ModelRows, name: &str, run: &Run) -> Result<Secti
         numbers,
         indices,
     })
-}
-
-fn malformed(label: &str, detail: String) -> Error {
-    Error::new(
-        Kind::InvalidData,
-        format!("the model in {label} is not as it was trained"),
-    )
-    .detail(detail)
-    .hint("Train the model again.")
 }

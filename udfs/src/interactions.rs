@@ -36,6 +36,14 @@ pub const WEIGHT: Parameter = Parameter::constant(
      1. Rows of the same user and item are added up; a weight of 0 is no interaction.",
 );
 
+/// The column that holds the rating of an item by a user.
+pub const RATING: Parameter = Parameter::constant(
+    "rating",
+    ParameterType::Column,
+    Default::Required,
+    "'als_explicit': the column that holds how a user rates an item, any finite number.",
+);
+
 /// Which columns of the first relation hold users, items and weights.
 #[derive(Debug)]
 pub struct InteractionColumns {
@@ -45,6 +53,8 @@ pub struct InteractionColumns {
     pub item: String,
     /// The weight column's name, where there is one.
     pub weight: Option<String>,
+    /// The rating column's name, where there is one.
+    pub rating: Option<String>,
 }
 
 /// Interactions as numbers.
@@ -66,22 +76,35 @@ impl InteractionColumns {
     pub fn bind(call: &Call) -> Result<Self> {
         let input = call.input("rel")?;
         let (user, item) = user_and_item(call)?;
-        let weight = match call.text("weight")? {
-            None => None,
-            Some(name) => {
-                let field = input.schema.field(input.column(&name)?);
-                check_numeric(input, field.name(), field.data_type())?;
-                Some(field.name().clone())
-            }
+        let number = |parameter: &str| -> Result<Option<String>> {
+            let Some((_, definition)) = call.signature.parameter(parameter) else {
+                return Ok(None);
+            };
+            let name = match definition.default {
+                Default::Required => Some(call.required_text(parameter)?),
+                _ => call.text(parameter)?,
+            };
+            let Some(name) = name else { return Ok(None) };
+            let field = input.schema.field(input.column(&name)?);
+            check_numeric(input, field.name(), field.data_type())?;
+            Ok(Some(field.name().clone()))
         };
-        Ok(Self { user, item, weight })
+        Ok(Self {
+            user,
+            item,
+            weight: number("weight")?,
+            rating: number("rating")?,
+        })
     }
 
     /// The positions of the columns in `input`.
     pub fn positions(&self, input: &CallInput) -> Result<Vec<usize>> {
         positions(
             input,
-            [&self.user, &self.item].into_iter().chain(&self.weight),
+            [&self.user, &self.item]
+                .into_iter()
+                .chain(&self.weight)
+                .chain(&self.rating),
         )
     }
 
@@ -111,6 +134,52 @@ impl InteractionColumns {
             matrix,
         })
     }
+}
+
+/// Users x items with the mean of the ratings of each cell.
+///
+/// # Errors
+/// For NULL, NaN, infinity, ratings beyond single precision, and memory that the limit forbids.
+pub fn mean_matrix(
+    call: &Call,
+    rows: &Input,
+    columns: &InteractionColumns,
+    interactions: &Interactions,
+    run: &Run,
+) -> Result<Csr<f32>> {
+    let described = call.input("rel")?;
+    let name = columns
+        .rating
+        .as_ref()
+        .ok_or_else(|| call.missing("rating"))?;
+    run.reserve(rows.rows().saturating_mul(16))?;
+    let ratings = rows.numbers(described, name)?;
+    if let Some(bad) = ratings
+        .iter()
+        .find(|rating| rating.abs() > f64::from(f32::MAX))
+    {
+        return Err(Error::new(
+            Kind::NumericOutOfRange,
+            format!("column \"{name}\" of {} holds {bad}", described.describe()),
+        )
+        .detail("Ratings are kept in single precision.")
+        .hint("Divide the ratings by a constant."));
+    }
+    let sums = matrix(&interactions.users, &interactions.items, &ratings, run)?;
+    // The interactions of a relation without weights count the ratings of each cell.
+    let mut counts = interactions.matrix.values().iter();
+    let mut means = Vec::with_capacity(sums.values().len());
+    let (mut starts, mut indices) = (vec![0], Vec::with_capacity(sums.values().len()));
+    for row in 0..sums.rows() {
+        let (items, values) = sums.row(row);
+        indices.extend_from_slice(items);
+        for value in values {
+            let count = counts.next().copied().unwrap_or(1.0);
+            means.push((value / f64::from(count)) as f32);
+        }
+        starts.push(indices.len());
+    }
+    Ok(Csr::from_rows(sums.columns(), starts, indices, means, run)?)
 }
 
 /// The names under which the relation `rel` has the columns given as `user_id` and `item_id`.

@@ -10,6 +10,8 @@ pub mod call;
 pub mod docs;
 pub mod entities;
 pub mod error;
+pub mod evaluation;
+pub mod feature_model;
 pub mod features;
 pub mod function;
 pub mod functions;

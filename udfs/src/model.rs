@@ -39,7 +39,7 @@ const ROWS: usize = 4096;
 /// A key column that a model was trained on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ModelKey {
-    /// What the key identifies: `user` or `item`.
+    /// What the key identifies, `user` or `item`, or `feature`.
     pub role: String,
     /// The column's name in the training relation.
     pub name: String,
@@ -54,8 +54,11 @@ pub struct ModelInfo {
     pub format_version: u32,
     /// The algorithm, such as `als`.
     pub algorithm: String,
-    /// The key columns.
+    /// The key columns, or the feature columns.
     pub keys: Vec<ModelKey>,
+    /// How many component columns a prediction has, for models that give such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub components: Option<u32>,
 }
 
 impl ModelInfo {
@@ -97,6 +100,64 @@ impl ModelInfo {
         })?;
         Ok((key, data_type))
     }
+}
+
+/// The rows of one section of a model, in the order of their idx, which counts from 0 without gaps.
+///
+/// # Errors
+/// [`Kind::InvalidData`] where it does not.
+pub fn section_rows<'a>(label: &str, rows: &'a ModelRows, name: &str) -> Result<Vec<ModelRow<'a>>> {
+    let mut found: Vec<(i64, RowPlace)> = Vec::new();
+    rows.for_each(|place, row| {
+        if row.section == name {
+            found.push((row.idx.unwrap_or(-1), place));
+        }
+        Ok(())
+    })?;
+    found.sort_unstable();
+    if found.iter().zip(0..).any(|((idx, _), at)| *idx != at) {
+        return Err(malformed(
+            label,
+            format!("The rows of section \"{name}\" are not numbered from 0 without gaps."),
+        ));
+    }
+    found.iter().map(|(_, place)| rows.row(*place)).collect()
+}
+
+/// The error for a model whose rows are whole but not as `ml.train` writes them.
+pub fn malformed(label: &str, detail: String) -> Error {
+    Error::new(
+        Kind::InvalidData,
+        format!("the model in {label} is not as it was trained"),
+    )
+    .detail(detail)
+    .hint("Train the model again.")
+}
+
+/// Numbers of double precision as the bytes of a payload.
+pub fn payload_of(numbers: &[f64]) -> Vec<u8> {
+    numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
+}
+
+/// The `count` numbers of double precision in a payload.
+///
+/// # Errors
+/// [`Kind::InvalidData`] for another number of bytes.
+pub fn numbers_of(label: &str, payload: Option<&[u8]>, count: usize) -> Result<Vec<f64>> {
+    let (numbers, rest) = payload.unwrap_or_default().as_chunks::<8>();
+    if numbers.len() != count || !rest.is_empty() {
+        return Err(malformed(
+            label,
+            format!("A payload does not hold {count} numbers."),
+        ));
+    }
+    Ok(numbers
+        .iter()
+        .map(|bytes| f64::from_le_bytes(*bytes))
+        .collect())
 }
 
 fn check_version(version: u32) -> Result<()> {

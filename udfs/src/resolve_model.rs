@@ -127,6 +127,7 @@ pub fn info_of(input: &CallInput, key: &[String]) -> Result<ModelInfo> {
         })
         .collect::<Result<_>>()?;
     Ok(ModelInfo {
+        components: None,
         format_version: FORMAT_VERSION,
         algorithm: ALGORITHM.to_owned(),
         keys,

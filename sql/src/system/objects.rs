@@ -452,6 +452,8 @@ fn argument(parameter: &Parameter) -> Argument {
         ParameterType::Float => (701, false),
         ParameterType::Boolean => (16, false),
         ParameterType::Integers => (1016, false),
+        ParameterType::Floats => (1022, false),
+        ParameterType::IntegerOrAuto | ParameterType::FloatOrAuto => (25, true),
     };
     Argument {
         name: Some(parameter.name),

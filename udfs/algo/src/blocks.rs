@@ -125,7 +125,7 @@ pub fn centre_value(value: f64, centre: f64) -> Option<f32> {
 }
 
 /// Column means of x in f64, summed block by block in row order.
-fn column_means(x: ArrayView2<'_, f64>, host: &dyn Host) -> Result<Vec<f64>> {
+pub(crate) fn column_means(x: ArrayView2<'_, f64>, host: &dyn Host) -> Result<Vec<f64>> {
     let (rows, columns) = x.dim();
     let mut means = vec![0.0; columns];
     if rows == 0 {

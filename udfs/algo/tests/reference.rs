@@ -14,7 +14,7 @@ use tributary_algo::clustering::{Init, KMeans, Scaling};
 use tributary_algo::evaluate::{
     Classification, Lists, Metric, RankingEvaluation, Regression, auc, log_loss,
 };
-use tributary_algo::factorization::{Als, Nmf, Solver, Svd, SvdModel};
+use tributary_algo::factorization::{Als, Nmf, Pca, Solver, Svd, SvdModel};
 use tributary_algo::fusion::evaluate;
 use tributary_algo::recommend::item_graph::{
     Ease, GraphFilter, ItemKnn, ItemModel, Rp3beta, Similarity,
@@ -556,6 +556,50 @@ fn parts_without_signs_are_those_of_scikit_learn() {
     ] {
         for (found, expected) in found.iter().zip(&table(&reference[name])) {
             assert_close(*found, *expected, 1e-7);
+        }
+    }
+}
+
+#[test]
+fn principal_components_are_those_of_scikit_learn() {
+    let (rows, expected) = (load("kmeans.json"), load("pca.json"));
+    for name in ["iris", "wine"] {
+        let x = table(&rows["data"][name]);
+        let expected = &expected[name];
+        let pca = Pca { k: 3, centre: true }
+            .fit(x.view(), &Unlimited)
+            .unwrap();
+        let close = |found: &[f64], expected: &Value, tolerance: f64| {
+            for (found, expected) in found.iter().zip(numbers(expected)) {
+                assert_close(*found, expected, tolerance);
+            }
+        };
+        close(&pca.variances, &expected["variances"], 1e-9);
+        close(&pca.shares, &expected["shares"], 1e-9);
+        close(&pca.sigma, &expected["sigma"], 1e-9);
+        let components = table(&expected["components"]);
+        for (found, expected) in pca.components.iter().zip(&components) {
+            assert_close(*found, *expected, 1e-7);
+        }
+        let first = x.slice(ndarray::s![..3, ..]);
+        let scores = pca.transform(first, &Unlimited).unwrap();
+        for (found, expected) in scores.iter().zip(&table(&expected["first_scores"])) {
+            assert_close(*found, *expected, 1e-7);
+        }
+        let svd = Pca {
+            k: 3,
+            centre: false,
+        }
+        .fit(x.view(), &Unlimited)
+        .unwrap();
+        close(&svd.sigma, &expected["svd_sigma"], 1e-9);
+        for (found, expected) in svd
+            .components
+            .iter()
+            .zip(&table(&expected["svd_components"]))
+        {
+            // Its signs are those of another convention.
+            assert_close(found.abs(), expected.abs(), 1e-6);
         }
     }
 }

@@ -7,11 +7,13 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema};
 use ndarray::Array2;
-use tributary_algo::factorization::Als;
+use tributary_algo::factorization::Nmf;
+use tributary_algo::factorization::als::FACTORS_MAX;
 
-use crate::als::{ALPHA, FACTORS, ITERATIONS, NU, REGULARIZATION, als};
+use crate::als::{ALPHA, FACTORS, ITERATIONS, NU, REGULARIZATION, SOLVER, als, als_options};
 use crate::call::Call;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
+use crate::features::SEED;
 use crate::function::{
     Binding, Default, Example, Parameter, ParameterType, RelationFunction, ResultColumn, Signature,
 };
@@ -32,33 +34,27 @@ static SIGNATURE: Signature = Signature {
     prose: "The score of a user for an item is the dot product of their vectors. 'als' is alternating \
             least squares for implicit feedback: a user who interacted with an item with weight w \
             prefers it with confidence 1 + alpha w, every other item counts as not preferred with \
-            confidence 1. Each system is solved exactly. Vectors are kept in single precision. The \
-            same data, arguments and seed give the same bits for any number of threads and any order of \
+            confidence 1. 'nmf' approximates the matrix of the weights itself, cells without a row being \
+            0, by vectors without negative numbers, as scikit-learn's NMF does by coordinate descent from \
+            random factors. Each method refuses the arguments of the other. Vectors are given in single \
+            precision. The same data, arguments and seed give the same bits for any number of threads and any order of \
             rows. To recommend, use ml.train() and ml.recommend(), which keep the same vectors in a \
             model table. Time is O(interactions x factors^2 + (users + items) x factors^3) an \
             iteration.",
     parameters: &[
-        Parameter::relation("rel", "The interactions, one a row."),
+        REL,
         USER_ID,
         ITEM_ID,
         WEIGHT,
-        FACTORS,
-        ITERATIONS,
+        optional(FACTORS),
+        optional(ITERATIONS),
         REGULARIZATION,
-        ALPHA,
-        NU,
-        Parameter::new(
-            "method",
-            ParameterType::Text,
-            Default::Text("als"),
-            "How to factorize: 'als'.",
-        ),
-        Parameter::new(
-            "seed",
-            ParameterType::Integer,
-            Default::Integer(0),
-            "Fixes the random draws.",
-        ),
+        optional(ALPHA),
+        optional(NU),
+        optional(SOLVER),
+        optional(TOL),
+        METHOD,
+        SEED,
     ],
     positional: 1,
     columns: &[
@@ -85,7 +81,7 @@ static SIGNATURE: Signature = Signature {
         ResultColumn {
             name: "bias",
             data_type: "double precision",
-            meaning: "What is added to the dot product; NULL for 'als', which has none.",
+            meaning: "What is added to the dot product; NULL, as neither method has one.",
         },
     ],
     example: Example {
@@ -96,20 +92,98 @@ static SIGNATURE: Signature = Signature {
         output: "item|10|0|2|\nitem|20|1|2|\nuser|ann|0|2|\nuser|bob|1|2|",
     },
     source: "Y. Hu, Y. Koren, C. Volinsky: Collaborative filtering for implicit feedback datasets, \
-             ICDM 2008.",
+             ICDM 2008; A. Cichocki, A.-H. Phan: Fast local algorithms for large scale nonnegative \
+             matrix and tensor factorizations, IEICE Trans. Fundamentals E92-A (2009).",
 };
 
-fn algorithm(call: &Call) -> Result<Als> {
-    let method = call.required_text("method")?;
-    if method.trim().eq_ignore_ascii_case("nmf") {
-        return Err(Error::new(
-            Kind::FeatureNotSupported,
-            "method \"nmf\" of ml.factorize is not supported yet",
-        )
-        .hint("Its methods are: als."));
+const METHOD: Parameter = Parameter::new(
+    "method",
+    ParameterType::Text,
+    Default::Text("als"),
+    "How to factorize: 'als' or 'nmf'.",
+);
+
+const TOL: Parameter = Parameter::new(
+    "tol",
+    ParameterType::Float,
+    Default::Float(1e-4),
+    "'nmf': ends once the violation of optimality is below this share of the first; 0.0001.",
+);
+
+const REL: Parameter = Parameter::relation("rel", "The interactions, one a row.");
+
+static ALS: Signature = taken(&[
+    REL,
+    USER_ID,
+    ITEM_ID,
+    WEIGHT,
+    FACTORS,
+    ITERATIONS,
+    REGULARIZATION,
+    ALPHA,
+    NU,
+    SOLVER,
+    METHOD,
+    SEED,
+]);
+
+static NMF: Signature = taken(&[
+    REL,
+    USER_ID,
+    ITEM_ID,
+    WEIGHT,
+    by_default(FACTORS, Default::Integer(16)),
+    by_default(ITERATIONS, Default::Integer(200)),
+    TOL,
+    METHOD,
+    SEED,
+]);
+
+/// The arguments that a method takes, with its defaults.
+const fn taken(parameters: &'static [Parameter]) -> Signature {
+    Signature {
+        schema: "ml",
+        name: "factorize",
+        summary: "",
+        prose: "",
+        parameters,
+        positional: 1,
+        columns: &[],
+        example: Example {
+            setup: &[],
+            sql: "",
+            output: "",
+        },
+        source: "",
     }
-    call.word("method", &["als"])?;
-    als(call)
+}
+
+const fn by_default(parameter: Parameter, default: Default) -> Parameter {
+    Parameter {
+        default,
+        ..parameter
+    }
+}
+
+const fn optional(parameter: Parameter) -> Parameter {
+    by_default(parameter, Default::Null)
+}
+
+/// Whether a call is by 'nmf', and the call with the arguments that its method takes.
+fn chosen(call: &Call) -> Result<(bool, Call)> {
+    let method = call.word("method", &["als", "nmf"])?;
+    let signature = if method == "nmf" { &NMF } else { &ALS };
+    let what = format!("method \"{method}\" of ml.factorize");
+    Ok((method == "nmf", call.narrowed(signature, &what)?))
+}
+
+fn nmf(call: &Call) -> Result<Nmf> {
+    Ok(Nmf {
+        factors: call.count_within("factors", 1, FACTORS_MAX as i64)?,
+        max_iter: call.count("iterations", 1)?,
+        tol: call.float_from("tol", 0.0, false)?,
+        seed: call.seed()?,
+    })
 }
 
 impl RelationFunction for Factorize {
@@ -120,7 +194,10 @@ impl RelationFunction for Factorize {
     fn bind(&self, call: &Call) -> Result<Binding> {
         let columns = InteractionColumns::bind(call)?;
         if call.is_complete() {
-            algorithm(call)?;
+            match chosen(call)? {
+                (true, call) => nmf(&call).map(|_| ())?,
+                (false, call) => als_options(&call).map(|_| ())?,
+            }
         }
         Ok(Binding {
             schema: Arc::new(Schema::new(vec![
@@ -141,15 +218,27 @@ impl RelationFunction for Factorize {
 
     fn run(&self, call: &Call, inputs: &[Input], run: &Run) -> Result<()> {
         let columns = InteractionColumns::bind(call)?;
-        let algorithm = algorithm(call)?;
         let interactions = columns.read(call, input_of(call, inputs, "rel")?, run)?;
-        let model = run.compute(|| algorithm.fit(&interactions.matrix, None, run))?;
-        run.reserve(model.bytes())?;
+        let (user_factors, item_factors) = match chosen(call)? {
+            (true, call) => {
+                let algorithm = nmf(&call)?;
+                let model = run.compute(|| algorithm.fit(&interactions.matrix, None, run))?;
+                run.reserve((model.row_factors.len() + model.column_factors.len()) * 12)?;
+                let single = |factors: &Array2<f64>| factors.mapv(|value| value as f32);
+                (single(&model.row_factors), single(&model.column_factors))
+            }
+            (false, call) => {
+                let algorithm = als(&call, &interactions.matrix)?;
+                let model = run.compute(|| algorithm.fit(&interactions.matrix, None, run))?;
+                run.reserve(model.bytes())?;
+                (model.user_factors, model.item_factors)
+            }
+        };
         let described = call.input("rel")?;
         let users = distinct_text(described, &columns.user, &interactions.users)?;
         let items = distinct_text(described, &columns.item, &interactions.items)?;
-        emit_side(run, "user", &users, &model.user_factors)?;
-        emit_side(run, "item", &items, &model.item_factors)
+        emit_side(run, "user", &users, &user_factors)?;
+        emit_side(run, "item", &items, &item_factors)
     }
 }
 

@@ -6,9 +6,9 @@ use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, StringArray, UInt3
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field};
 use rayon::prelude::*;
-use tributary_algo::Pattern;
 use tributary_algo::fusion::intern::Strings;
-use tributary_algo::recommend::{Exclusion, ItemTable, Popularity, Ranked};
+use tributary_algo::recommend::{Exclusion, ItemScorer, ItemTable, Popularity, Ranked};
+use tributary_algo::{Csr, Pattern};
 
 use crate::call::{Call, CallInput};
 use crate::error::{Error, Kind, Result};
@@ -34,8 +34,9 @@ static SIGNATURE: Signature = Signature {
     schema: "ml",
     name: "recommend",
     summary: "recommends the best items of a model to users",
-    prose: "A user with training interactions gets the items of the highest scores, the dot products \
-            of the model's factors; a user whom the model does not know, or of whom it knows no \
+    prose: "A user with training interactions gets the items of the highest scores: the dot products \
+            of the model's factors, for 'als_explicit' the predicted rating, for 'item_knn', 'ease', \
+            'graph_filter' and 'rp3beta' what the items of the user's history add up to. A user whom the model does not know, or of whom it knows no \
             interaction, gets the items of the largest weight in training. Equal scores are ordered \
             by item. Fewer than `k` items come where fewer are left. A user given twice is answered \
             once; users come in ascending order. Columns of further relations are found by the names \
@@ -47,7 +48,7 @@ static SIGNATURE: Signature = Signature {
             "model",
             ParameterType::Model,
             Default::Required,
-            "The model table, made with ml.train('als', ...) or ml.train('popularity', ...).",
+            "The model table, made with ml.train() of interactions.",
         ),
         Parameter::new(
             "users",
@@ -101,8 +102,7 @@ static SIGNATURE: Signature = Signature {
         ResultColumn {
             name: "score",
             data_type: "double precision",
-            meaning: "The dot product of the factors, or the item's weight; comparable within one \
-                      source.",
+            meaning: "The model's score, or the item's weight; comparable within one source.",
         },
         ResultColumn {
             name: "source",
@@ -186,7 +186,11 @@ impl Columns {
     }
 }
 
-fn model_info(call: &Call) -> Result<&ModelInfo> {
+/// What planning knows of the model of interactions that a call names.
+///
+/// # Errors
+/// [`Kind::WrongObjectType`] for another table or model.
+pub(super) fn model_info(call: &Call) -> Result<&ModelInfo> {
     let input = call.input("model")?;
     let info = input.model.as_ref().ok_or_else(|| {
         Error::new(
@@ -195,21 +199,28 @@ fn model_info(call: &Call) -> Result<&ModelInfo> {
         )
         .hint("Make one with CREATE TABLE m AS SELECT * FROM ml.train(...).")
     })?;
-    if !["als", "popularity"].contains(&info.algorithm.as_str()) {
+    if !info.keys.iter().any(|key| key.role == ITEM) {
         return Err(Error::new(
-            Kind::FeatureNotSupported,
+            Kind::WrongObjectType,
             format!(
-                "ml.recommend cannot use {}, a model of kind \"{}\"",
-                input.label, info.algorithm
+                "{} cannot use {}, a model of kind \"{}\"",
+                call.signature.qualified_name(),
+                input.label,
+                info.algorithm
             ),
         )
-        .hint("Give a model of kind als or popularity."));
+        .hint("Give a model that was trained on interactions."));
     }
     Ok(info)
 }
 
 /// The name under which `input` has a key column of the model, whose type must fit.
-fn column(call: &Call, input: &CallInput, name: &str, trained: &DataType) -> Result<String> {
+pub(super) fn column(
+    call: &Call,
+    input: &CallInput,
+    name: &str,
+    trained: &DataType,
+) -> Result<String> {
     let model = call.input("model")?;
     let position = input.column(name).map_err(|error| {
         if error.kind == Kind::UndefinedColumn {
@@ -306,6 +317,13 @@ impl RelationFunction for Recommend {
                     Some(run.compute(|| ItemTable::new(factors.view(), None, run))?)
                 }
             },
+            scorer: match (&candidates, model.graph()) {
+                (_, None) | (Some(Items::OfEach(_)), _) => None,
+                (Some(Items::OfAll(items)), Some(graph)) => {
+                    Some(run.compute(|| graph.scorer(Some(items.row(0)), run))?)
+                }
+                (None, Some(graph)) => Some(run.compute(|| graph.scorer(None, run))?),
+            },
             exclude,
             candidates,
         };
@@ -320,7 +338,7 @@ impl RelationFunction for Recommend {
 }
 
 /// The columns of a model table in the relation given as the model.
-fn model_positions(input: &CallInput) -> Result<Vec<usize>> {
+pub(super) fn model_positions(input: &CallInput) -> Result<Vec<usize>> {
     let schema = model_schema();
     let names: Vec<&String> = schema.fields().iter().map(|field| field.name()).collect();
     crate::output::positions(input, names).map_err(|error| {
@@ -464,6 +482,8 @@ struct Recommender<'a> {
     popularity: Popularity,
     /// Where scores come from factors and the candidates are the same for everyone.
     table: Option<ItemTable>,
+    /// Where scores come from histories and the candidates are the same for everyone.
+    scorer: Option<ItemScorer<'a>>,
     exclude: Option<Items>,
     candidates: Option<Items>,
 }
@@ -492,7 +512,8 @@ impl Recommender<'_> {
                 Some(user) => self.model.seen(*user)?,
                 None => Vec::new(),
             };
-            let by_factors = self.model.item_factors().is_some() && !seen.is_empty();
+            let has_scores = self.model.item_factors().is_some() || self.model.graph().is_some();
+            let by_factors = has_scores && !seen.is_empty();
             let group = if by_factors {
                 &mut scored
             } else {
@@ -538,7 +559,8 @@ impl Recommender<'_> {
                 users.push(place);
                 ranks.push(rank);
                 chosen.push(*item);
-                scores.push(f64::from(*score));
+                let mean = if from_model { self.model.mean() } else { 0.0 };
+                scores.push(f64::from(*score) + mean);
                 sources.push(source);
             }
         }
@@ -600,6 +622,17 @@ impl Recommender<'_> {
         if let Some(exclude) = &self.exclude {
             exclusions.push(exclude.exclusion(places, &nobody));
         }
+        if let (true, Some(graph)) = (by_factors, self.model.graph()) {
+            let histories = self.histories(group.users.get(range).unwrap_or_default(), run)?;
+            return Ok(match &self.scorer {
+                Some(scorer) => scorer.top_k(&histories, self.k, &exclusions, run)?,
+                None => {
+                    graph
+                        .scorer(candidates, run)?
+                        .top_k(&histories, self.k, &exclusions, run)?
+                }
+            });
+        }
         let factors = self.model.item_factors().filter(|_| by_factors);
         let Some(factors) = factors else {
             let lists =
@@ -620,6 +653,34 @@ impl Recommender<'_> {
             )?,
         })
     }
+}
+
+impl Recommender<'_> {
+    /// What the users interacted with in training, a row each.
+    fn histories(&self, users: &[u32], run: &Run) -> Result<Csr<f32>> {
+        histories(self.model, users, run)
+    }
+}
+
+/// What the users interacted with in training, a row each.
+///
+/// # Errors
+/// As [`InteractionModel::history`].
+pub(super) fn histories(model: &InteractionModel, users: &[u32], run: &Run) -> Result<Csr<f32>> {
+    let (mut starts, mut items, mut weights) = (vec![0], Vec::new(), Vec::new());
+    for user in users {
+        let (seen, counts) = model.history(*user)?;
+        items.extend(seen);
+        weights.extend(counts);
+        starts.push(items.len());
+    }
+    Ok(Csr::from_rows(
+        model.items().len(),
+        starts,
+        items,
+        weights,
+        run,
+    )?)
 }
 
 fn seen_pattern(seen: &[Vec<u32>], items: usize, run: &Run) -> Result<Pattern> {

@@ -229,8 +229,13 @@ fn factors_are_those_of_the_algorithm() {
         factors: 4,
         iterations: 3,
         alpha: 2.0,
+        nu: 1.0,
         seed: 7,
         ..Als::default()
+    };
+    let expected = Als {
+        regularization: expected.suited_regularization(&matrix),
+        ..expected
     }
     .fit(&matrix, None, &Unlimited)
     .unwrap();
@@ -264,9 +269,12 @@ fn factorize_says_what_is_wrong() {
     let engine = Engine::default();
     let rows = bought();
     check_error(
-        &factorize(&engine, &rows).with("method", "nmf").error(),
-        Kind::FeatureNotSupported,
-        &["\"nmf\""],
+        &factorize(&engine, &rows)
+            .with("method", "nmf")
+            .with("nu", 1.0)
+            .error(),
+        Kind::InvalidParameter,
+        &["\"nmf\"", "takes no \"nu\""],
     );
     check_error(
         &factorize(&engine, &rows).with("method", "qr").error(),
@@ -336,4 +344,72 @@ fn clusters_do_not_depend_on_the_order_of_rows() {
         found.sort();
         found
     });
+}
+
+#[test]
+fn no_function_of_features_depends_on_the_order_of_rows() {
+    // Rows of equal features but other ids, and values far from their mean.
+    let points = table([
+        ("id", whole(0..150)),
+        (
+            "x",
+            numbers((0..150).map(|i| 1e6 + f64::from(i % 3) * 10.1 + f64::from(i * i % 7) / 3.0)),
+        ),
+        ("y", numbers((0..150).map(|i| f64::from(i * 3 % 11) / 7.0))),
+        ("kind", whole((0..150).map(|i| i % 3))),
+    ]);
+    let calls: [(&str, &[(&str, &str)]); 10] = [
+        ("ml.dbscan", &[]),
+        ("ml.hdbscan", &[]),
+        ("ml.gmm", &[("k", "auto")]),
+        ("ml.kmeans", &[("k", "auto"), ("criterion", "gap")]),
+        ("ml.birch", &[]),
+        ("ml.pca", &[]),
+        ("ml.kmeans_curve", &[]),
+        (
+            "ml.evaluate_clusters",
+            &[("cluster", "kind"), ("label", "kind")],
+        ),
+        ("ml.explain_clusters", &[("cluster", "kind")]),
+        ("ml.split", &[("event_time", "y")]),
+    ];
+    for (name, arguments) in calls {
+        check_invariant(|engine, order| {
+            let mut call = engine.call(name).over("rel", &order(&points));
+            if name != "ml.split" {
+                call = call.with("features", "x, y");
+            }
+            for (argument, value) in arguments {
+                call = call.with(argument, *value);
+            }
+            let mut found = call.lines();
+            found.sort();
+            found
+        });
+    }
+    check_invariant(|engine, order| {
+        let call = engine.call("ml.agglomerative").over("rel", &order(&points));
+        let mut found = call.with("features", "x, y").with("k", 40_i64).lines();
+        found.sort();
+        found
+    });
+    for (algorithm, k) in [
+        ("kmeans", Some(4_i64)),
+        ("gmm", Some(2)),
+        ("dbscan", None),
+        ("pca", None),
+        ("svd", Some(1)),
+    ] {
+        check_invariant(|engine, order| {
+            let call = engine
+                .call("ml.train")
+                .with("algorithm", algorithm)
+                .over("rel", &order(&points))
+                .with("features", "x, y");
+            match k {
+                Some(k) => call.with("k", k).lines(),
+                None => call.lines(),
+            }
+        });
+    }
 }

@@ -114,7 +114,17 @@ fn models_do_not_depend_on_the_order_of_rows() {
             numbers((0..500).map(|i| 0.1 * f64::from(1 + i % 4))),
         ),
     ]);
-    check_invariant(|engine, order| train(engine, "als", &order(&rows)).lines());
+    for algorithm in [
+        "als",
+        "bpr",
+        "item_knn",
+        "ease",
+        "graph_filter",
+        "rp3beta",
+        "popularity",
+    ] {
+        check_invariant(|engine, order| train(engine, algorithm, &order(&rows)).lines());
+    }
     // Nor does it matter in which order the rows of a model come back.
     check_invariant(|engine, order| {
         let mut model = train(engine, "als", &rows).train();
@@ -372,7 +382,7 @@ fn a_damaged_model_is_refused() {
             .collect();
         altered(&model, 5, Arc::new(payloads))
     };
-    refused(&edit("\"alpha\":1.0", "\"alpha\":2.0"), changed);
+    refused(&edit("\"alpha\":20.0", "\"alpha\":21.0"), changed);
     refused(&edit("{", "["), "cannot be read");
     let error = recommend(
         &engine,
@@ -387,14 +397,18 @@ fn train_says_what_is_wrong() {
     let engine = Engine::default();
     let rows = bought();
     for (algorithm, kind) in [
-        ("bpr", Kind::FeatureNotSupported),
-        ("kmeans", Kind::FeatureNotSupported),
+        ("simplex", Kind::FeatureNotSupported),
         ("magic", Kind::InvalidParameter),
     ] {
         let error = train(&engine, algorithm, &rows).error();
         check_error(&error, kind, &[algorithm]);
-        assert!(error.hint.unwrap().contains("als, popularity"));
+        assert!(error.hint.unwrap().contains("als, als_explicit"));
     }
+    check_error(
+        &train(&engine, "kmeans", &rows).error(),
+        Kind::InvalidParameter,
+        &["\"kmeans\"", "takes no \"user_id\""],
+    );
     check_error(
         &train(&engine, "popularity", &rows)
             .with("factors", 2_i64)

@@ -4,8 +4,10 @@
 //! rule learners do: of all conditions the one that raises F1, the harmonic mean of precision and recall, most. Thresholds
 //! lie between values of the data and are as round as they can be, to be read and pasted.
 
+use ndarray::ArrayView2;
+
 use super::seeding::random_rows;
-use crate::blocks::{BLOCK_ROWS, Blocks};
+use crate::blocks::{BLOCK_ROWS, Blocks, DenseBlocks};
 use crate::host::{Host, Meter, reserve_for};
 use crate::parallel::ordered;
 use crate::random::Random;
@@ -167,6 +169,46 @@ impl ClusterExplanation {
             )?;
             for (profile, rule) in profiles.iter_mut().zip(rules) {
                 profile.rule = rule;
+            }
+        }
+        Ok(profiles)
+    }
+
+    /// As [`ClusterExplanation::fit`] for the rows of `x`, n x d, in memory: the means are those of the rows themselves, not of their f32 form.
+    ///
+    /// # Errors
+    /// As [`ClusterExplanation::fit`] and [`DenseBlocks::from_rows`].
+    pub fn fit_rows(
+        &self,
+        x: ArrayView2<'_, f64>,
+        labels: &[i32],
+        host: &dyn Host,
+    ) -> Result<Vec<ClusterProfile>> {
+        let mut profiles = self.fit(&DenseBlocks::from_rows(x, host)?, labels, host)?;
+        let sizes: Vec<f64> = profiles.iter().map(|profile| profile.size as f64).collect();
+        let mut of: Vec<(i32, usize)> = profiles
+            .iter()
+            .map(|profile| profile.label)
+            .zip(0..)
+            .collect();
+        of.sort_unstable();
+        for (column, values) in x.columns().into_iter().enumerate() {
+            host.check()?;
+            let mut sums = vec![0.0; profiles.len()];
+            for (value, label) in values.iter().zip(labels) {
+                if let Ok(at) = of.binary_search_by_key(label, |entry| entry.0) {
+                    sums[of[at].1] += value;
+                }
+            }
+            let overall = sums.iter().sum::<f64>() / x.nrows() as f64;
+            for ((profile, sum), size) in profiles.iter_mut().zip(&sums).zip(&sizes) {
+                if let Some(feature) = profile.features.get_mut(column)
+                    && sum.is_finite()
+                    && overall.is_finite()
+                {
+                    feature.mean = sum / size;
+                    feature.overall_mean = overall;
+                }
             }
         }
         Ok(profiles)

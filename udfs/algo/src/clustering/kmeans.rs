@@ -328,20 +328,24 @@ pub fn predict(
     data: &dyn Blocks,
     host: &dyn Host,
 ) -> Result<(Vec<u32>, Vec<f64>)> {
-    let (k, d) = centroids.dim();
-    if k == 0 || d == 0 || d != data.columns() {
-        return Err(Error::data(
-            format!(
-                "the model has {k} centroids of {d} columns, but the rows have {} columns",
-                data.columns()
-            ),
-            "Give the columns that the model was trained on.",
-        ));
-    }
+    check(centroids.dim(), data.columns())?;
     let _memory = reserve_for::<[u32; 3]>(host, data.rows(), "labels and distances")?;
     let mut labels = vec![0; data.rows()];
     let distances = lloyd::nearest(data, &around(centroids, data.centres()), &mut labels, host)?;
     Ok((labels, distances))
+}
+
+/// Fails for rows of `columns` values that k x d centroids cannot be compared with.
+pub(super) fn check((k, d): (usize, usize), columns: usize) -> Result<()> {
+    if k == 0 || d == 0 || d != columns {
+        return Err(Error::data(
+            format!(
+                "the model has {k} centroids of {d} columns, but the rows have {columns} columns"
+            ),
+            "Give the columns that the model was trained on.",
+        ));
+    }
+    Ok(())
 }
 
 /// Centroids as stored rows are: less the centre of each column, row-major.

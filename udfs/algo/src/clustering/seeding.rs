@@ -266,7 +266,7 @@ fn weight_of(weights: Option<&[f64]>, row: usize) -> f64 {
 }
 
 /// A row, drawn with a chance proportional to its weight.
-fn draw_first(rows: usize, weights: Option<&[f64]>, random: &mut Random) -> usize {
+pub(crate) fn draw_first(rows: usize, weights: Option<&[f64]>, random: &mut Random) -> usize {
     let Some(weights) = weights else {
         return random.below(rows);
     };

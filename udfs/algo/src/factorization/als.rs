@@ -103,19 +103,33 @@ impl Als {
     ///
     /// With nu = 1 the penalty of a row is nearly `regularization * columns`, so what is right moves with the size of the matrix. On held-out
     /// interactions of Gowalla (30k x 41k, .06 % filled) and MovieLens 100k (943 x 1682, 4 %) the best of a grid over alpha and regularization lay at a penalty
-    /// of a tenth of the confidence that the interactions of an average row add, which is `alpha * density / 10`. A weight counts as
+    /// of a tenth of the confidence that the interactions of an average row add, which is `alpha * density / 10` while few cells are filled. A weight counts as
     /// it is; where weights are counts or amounts, their logarithm serves better.
     pub fn suited_to(interactions: &Csr<f32>) -> Self {
-        let alpha = 20.0;
-        let weight: f64 = interactions.values().iter().map(|w| f64::from(*w)).sum();
-        let cells = interactions.rows() as f64 * interactions.columns() as f64;
-        let density = if cells > 0.0 { weight / cells } else { 0.0 };
-        Self {
-            regularization: (0.1 * alpha * density).clamp(1e-6, 1e6),
-            alpha,
+        let params = Self {
+            alpha: 20.0,
             nu: 1.0,
             ..Self::default()
+        };
+        Self {
+            regularization: params.suited_regularization(interactions),
+            ..params
         }
+    }
+
+    /// The regularization of [`Als::suited_to`] for this alpha and nu: with another nu the one under which an average row has the same penalty.
+    pub fn suited_regularization(&self, interactions: &Csr<f32>) -> f64 {
+        let weight: f64 = interactions.values().iter().map(|w| f64::from(*w)).sum();
+        let cells = interactions.rows() as f64 * interactions.columns() as f64;
+        let added = if cells > 0.0 {
+            self.alpha * weight / cells
+        } else {
+            0.0
+        };
+        // A row of n cells has the confidence n (1 + added), of which nu is the exponent; its penalty is to be a tenth of n added.
+        let size = cells.max(1.0).sqrt();
+        let suited = 0.1 * added * size.powf(1.0 - self.nu) * (1.0 + added).powf(-self.nu);
+        suited.clamp(1e-6, 1e6)
     }
 
     /// Factorizes `interactions`, users x items with the weights of the stored cells, from random factors or from those of

@@ -289,8 +289,16 @@ fn the_number_of_threads_changes_no_bit() {
 #[test]
 fn the_penalty_follows_the_density() {
     let params = Als::suited_to(&matrix(10, 20, &[(0, 0, 1.0), (9, 19, 3.0)]));
-    assert!((params.regularization - 0.1 * 20.0 * 4.0 / 200.0).abs() < 1e-12);
+    // Interactions add 20 * 4 / 200 = 0.4 to the confidence 1 of a cell; the penalty of a row is a tenth of what they add to it.
+    assert!((params.regularization * (1.0 + 0.4) - 0.1 * 0.4).abs() < 1e-12);
     assert_eq!((params.alpha, params.nu), (20.0, 1.0));
+    let cells = matrix(10, 20, &[(0, 0, 1.0), (9, 19, 3.0)]);
+    let plain = Als { nu: 0.0, ..params };
+    let penalty = plain.suited_regularization(&cells);
+    assert!((penalty - 0.1 * 0.4 * 200.0_f64.sqrt()).abs() < 1e-12);
+    // However dense and heavy the matrix is, the penalty stays below what it is weighed against.
+    let full: Vec<(u32, u32, f32)> = (0..30).map(|at| (at / 6, at % 6, 50.0)).collect();
+    assert!(Als::suited_to(&matrix(5, 6, &full)).regularization < 0.1);
     let empty = Als::suited_to(&matrix(0, 0, &[]));
     assert!(empty.regularization > 0.0);
 }
