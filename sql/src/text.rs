@@ -9,6 +9,7 @@ pub mod datetime;
 pub mod format;
 pub mod interval;
 mod tokens;
+pub mod uuid;
 pub mod zone;
 
 use std::fmt;
