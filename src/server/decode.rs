@@ -16,7 +16,7 @@ use datafusion::common::ScalarValue;
 use tributary_sql::output::Style;
 use tributary_sql::output::time::{DAY_US, POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_US, Zone};
 use tributary_sql::pgtype::{self, PgType};
-use tributary_sql::text::uuid;
+use tributary_sql::text::{json, uuid};
 
 use super::encode::Format;
 use super::error::PgError;
@@ -79,13 +79,7 @@ fn text(
             ScalarValue::from(uuid::text(bytes))
         }
         "json" | "jsonb" => {
-            serde_json::from_str::<serde_json::Value>(text).map_err(|error| {
-                PgError::error(
-                    "22P02",
-                    format!("invalid input syntax for type {}", pg_type.name),
-                )
-                .detail(format!("The text is not JSON: {error}."))
-            })?;
+            json::check(text).map_err(|error| PgError::from(&error))?;
             ScalarValue::from(text)
         }
         "date" => ScalarValue::Date32(Some(
@@ -133,10 +127,10 @@ fn binary(bytes: &[u8], pg_type: &PgType, data_type: &DataType) -> Result<Scalar
         "bytea" => ScalarValue::Binary(Some(bytes.to_vec())),
         "uuid" => ScalarValue::from(uuid::text(fixed(bytes)?)),
         "jsonb" => {
-            let Some((1, json)) = bytes.split_first() else {
+            let Some((1, text_bytes)) = bytes.split_first() else {
                 return Err(malformed());
             };
-            return text(utf8(json)?, pg_type, data_type, Style::default());
+            return text(utf8(text_bytes)?, pg_type, data_type, Style::default());
         }
         "json" => return text(utf8(bytes)?, pg_type, data_type, Style::default()),
         "date" => {

@@ -190,7 +190,8 @@ fn convert_expr(
                 DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
                     let (_, source) = inner.to_field(schema)?;
                     own_text = has_own_text(source.data_type());
-                    output(&source, functions)
+                    let checked = || formats::checked_input(&field, &source);
+                    output(&source, functions).or_else(|| functions.get(checked()?).map(Arc::clone))
                 }
                 DataType::List(_) => {
                     let (_, source) = inner.to_field(schema)?;
@@ -384,12 +385,14 @@ fn convert_expr(
             if list
                 .list
                 .iter()
-                .any(|value| bare_literal(value, &list.expr, schema).is_some()) =>
+                .any(|value| typed_literal(value, &list.expr, schema, functions).is_some()) =>
         {
             let values = list.list.into_iter();
             Ok(Transformed::yes(Expr::InList(InList {
                 list: values
-                    .map(|value| bare_literal(&value, &list.expr, schema).unwrap_or(value))
+                    .map(|value| {
+                        typed_literal(&value, &list.expr, schema, functions).unwrap_or(value)
+                    })
                     .collect(),
                 expr: list.expr,
                 negated: list.negated,
@@ -408,13 +411,13 @@ fn convert_expr(
         Expr::BinaryExpr(BinaryExpr { left, op, right })
             if compares(op) && is_text_literal(&left) != is_text_literal(&right) =>
         {
-            let left_as = match bare_literal(&left, &right, schema) {
+            let left_as = match typed_literal(&left, &right, schema, functions) {
                 None => named_object(&left, &right, schema, functions)?,
-                bare => bare,
+                typed => typed,
             };
-            let right_as = match bare_literal(&right, &left, schema) {
+            let right_as = match typed_literal(&right, &left, schema, functions) {
                 None => named_object(&right, &left, schema, functions)?,
-                bare => bare,
+                typed => typed,
             };
             let changed = left_as.is_some() || right_as.is_some();
             let expr = Expr::BinaryExpr(BinaryExpr {
@@ -633,13 +636,23 @@ fn is_cut(expr: &Expr) -> bool {
     matches!(expr, Expr::ScalarFunction(call) if matches!(call.func.name(), "left" | "rtrim"))
 }
 
-/// A text literal without the blanks at its end, where it meets a `char(n)`.
-fn bare_literal(literal: &Expr, other: &Expr, schema: &DFSchema) -> Option<Expr> {
+/// A text literal as the value that it means where it meets another of a type that is held as text: without the blanks at
+/// its end for `char(n)`, in the one form of a `uuid`.
+fn typed_literal(
+    literal: &Expr,
+    other: &Expr,
+    schema: &DFSchema,
+    functions: &HashMap<String, Arc<ScalarUDF>>,
+) -> Option<Expr> {
     let Expr::Literal(ScalarValue::Utf8(Some(text)), metadata) = literal else {
         return None;
     };
     let bare = text.trim_end_matches(' ');
     let (_, field) = other.to_field(schema).ok()?;
+    if pgtype::of_field(&field).name == "uuid" {
+        let read = functions.get("uuid_in")?;
+        return Some(call(Arc::clone(read), literal.clone()));
+    }
     (bare.len() < text.len() && is_padded(&field))
         .then(|| Expr::Literal(ScalarValue::Utf8(Some(bare.to_owned())), metadata.clone()))
 }

@@ -51,7 +51,7 @@ pub fn with_arrays(
 }
 
 /// Which parameter an expression is, from 0.
-pub(crate) fn parameter(expr: &Expr) -> Option<usize> {
+fn parameter(expr: &Expr) -> Option<usize> {
     let value = match expr {
         Expr::Value(value) => &value.value,
         Expr::Nested(inner) => return parameter(inner),
