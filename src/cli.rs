@@ -37,7 +37,6 @@ enum Command {
     Serve(serve::Serve),
     /// Run SQL on a warehouse, without a server.
     Sql(sql::Sql),
-    /// Load Parquet files into the tables of a channel.
     Ingest(ingest::Ingest),
     /// Make the contract views from the channels' mapping files.
     Contracts(contracts::Contracts),

@@ -24,6 +24,7 @@ use tributary_sql::settings::{Settings, display_name};
 use tributary_sql::statement::copy::Load;
 use tributary_sql::statement::{self, Plan, SessionCommand};
 use tributary_sql::system::{SessionActivity, SessionState};
+use tributary_sql::text::zone::Zone;
 use tributary_sql::{Condition, Report};
 
 mod copy;
@@ -214,8 +215,21 @@ impl Session {
         settings.fix("is_superuser", if role.superuser { "on" } else { "off" });
         settings.fix("session_authorization", &options.user);
         settings.start("application_name", &options.application_name)?;
+        let mut notices = Vec::new();
         for (name, value) in &options.settings {
-            settings.start(name, value)?;
+            match settings.start(name, value) {
+                // Drivers send the zone of their machine without being asked; they are told the one that is used.
+                Err(_) if name.eq_ignore_ascii_case("timezone") && Zone::named(value).is_some() => {
+                    notices.push(Notice {
+                        warning: true,
+                        code: "01000",
+                        message: format!(
+                            "time zone \"{value}\" is not supported: times are read and shown in UTC"
+                        ),
+                    });
+                }
+                outcome => outcome?,
+            }
         }
         let reported = settings.reported();
         let connected_at = engine::now();
@@ -240,7 +254,7 @@ impl Session {
             reported,
             prepared: HashMap::new(),
             open: None,
-            notices: Vec::new(),
+            notices,
             activity,
             statement_started_at: connected_at,
         })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::deletes::Positions;
-use crate::error::{Error, Result};
+use crate::error::{Error, NamedObject, Result};
 use crate::inline::NewRows;
 use crate::model::{
     Column, ColumnId, DataFile, FileId, Relation, Schema, SchemaId, Table, TableId, View, ViewId,
@@ -57,6 +57,49 @@ pub enum Change {
 }
 
 impl Change {
+    fn check_case(&self, snapshot: &Snapshot) -> Result<()> {
+        let differs = |name: &str, other: &str| name != other && name.eq_ignore_ascii_case(other);
+        let taken = |object: NamedObject, name: &str, existing: &str| Error::SameButForCase {
+            object,
+            name: name.to_owned(),
+            existing: existing.to_owned(),
+        };
+        let relation = |schema: SchemaId, name: &str, own: Option<&str>| {
+            let schema = snapshot.expect_schema(schema)?;
+            let mut names = schema.relations.keys();
+            match names.find(|other| Some(other.as_str()) != own && differs(name, other)) {
+                Some(existing) => Err(taken(NamedObject::Relation, name, existing)),
+                None => Ok(()),
+            }
+        };
+        match self {
+            Self::CreateSchema(schema) => {
+                let mut schemas = snapshot.schemas();
+                match schemas.find(|other| differs(&schema.name, &other.name)) {
+                    Some(existing) => Err(taken(NamedObject::Schema, &schema.name, &existing.name)),
+                    None => Ok(()),
+                }
+            }
+            Self::CreateTable(table) => {
+                check_columns(&table.columns)?;
+                relation(table.schema_id, &table.name, None)
+            }
+            Self::CreateView(view) => relation(view.schema_id, &view.name, None),
+            Self::RenameTable(id, schema, name) => {
+                let table = snapshot.expect_table(*id)?;
+                let own = (table.schema_id == *schema).then_some(table.name.as_str());
+                relation(*schema, name, own)
+            }
+            Self::RenameView(id, schema, name) => {
+                let view = snapshot.view_by_id(*id);
+                let view = view.filter(|view| view.schema_id == *schema);
+                relation(*schema, name, view.map(|view| view.name.as_str()))
+            }
+            Self::SetColumns(_, columns) => check_columns(columns),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether only rows change: the definitions stay, and with them the version of the schema.
     pub fn is_of_rows(&self) -> bool {
         matches!(
@@ -80,7 +123,12 @@ impl Change {
     }
 
     /// Lays the change over `snapshot`.
+    ///
+    /// # Errors
+    /// For names that are taken, also where only the case of letters tells them apart: other readers of the format would
+    /// find neither.
     pub fn apply(&self, snapshot: &mut Snapshot) -> Result<()> {
+        self.check_case(snapshot)?;
         match self {
             Self::CreateSchema(schema) => snapshot.put_schema(Arc::new(schema.clone())),
             Self::DropSchema(id) => snapshot.remove_schema(*id),
@@ -199,4 +247,21 @@ fn expect_view(snapshot: &Snapshot, id: ViewId) -> Result<View> {
                 "a pending change names view {id}, which the snapshot does not have"
             ))
         })
+}
+
+/// Refuses columns whose names differ only in the case of letters.
+fn check_columns(columns: &[Column]) -> Result<()> {
+    for (position, column) in columns.iter().enumerate() {
+        let mut before = columns.iter().take(position);
+        if let Some(existing) = before.find(|other| {
+            other.name != column.name && other.name.eq_ignore_ascii_case(&column.name)
+        }) {
+            return Err(Error::SameButForCase {
+                object: NamedObject::Column,
+                name: column.name.clone(),
+                existing: existing.name.clone(),
+            });
+        }
+    }
+    Ok(())
 }

@@ -85,6 +85,10 @@ pub fn as_conflict(error: Error) -> Error {
             format!("relation \"{schema}.{name}\""),
             "Another transaction has created a relation of that name.",
         ),
+        Error::SameButForCase { object, name, .. } => conflict(
+            format!("{object} \"{name}\""),
+            "Another transaction has created one of nearly that name.",
+        ),
         Error::SchemaNotEmpty { name, .. } => conflict(
             format!("schema \"{name}\""),
             "Another transaction has created a relation in it.",

@@ -10,6 +10,27 @@ use crate::model::RelationKind;
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// What a name is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedObject {
+    /// A schema.
+    Schema,
+    /// A table or view.
+    Relation,
+    /// A column.
+    Column,
+}
+
+impl std::fmt::Display for NamedObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Schema => "schema",
+            Self::Relation => "relation",
+            Self::Column => "column",
+        })
+    }
+}
+
 /// Everything that can go wrong in the catalog.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -128,6 +149,16 @@ pub enum Error {
         schema: String,
         /// Its name.
         name: String,
+    },
+    /// There is something whose name differs only in the case of letters.
+    #[error("{object} \"{name}\" differs from \"{existing}\" only in the case of its letters")]
+    SameButForCase {
+        /// What it is.
+        object: NamedObject,
+        /// The new name.
+        name: String,
+        /// The name that is taken.
+        existing: String,
     },
     /// Two columns of one table have the same name.
     #[error("column \"{column}\" specified more than once")]
@@ -295,6 +326,10 @@ impl Error {
                     listed.join(", ")
                 ))
             }
+            Self::SameButForCase { .. } => Some(
+                "Other readers of the warehouse's format take both for one name, and would find neither."
+                    .to_owned(),
+            ),
             Self::DependentObjects { object, dependents } => {
                 Some(format!("On {object} depend: {}.", dependents.join(", ")))
             }
@@ -325,6 +360,7 @@ impl Error {
             Self::ColumnChange { .. } => {
                 "Make a new table with CREATE TABLE AS, and put it in the place of this one."
             }
+            Self::SameButForCase { .. } => "Choose another name.",
             Self::Conflict { .. } => "Retry the transaction.",
             Self::DataFileMissing { .. } | Self::DataFileDamaged { .. } => {
                 "Restore the file from a backup, or drop the table; other tables are not affected."

@@ -46,7 +46,7 @@ mod tests;
 
 pub use changes::TableChanges;
 pub use deletes::RowSet;
-pub use error::{Error, Result};
+pub use error::{Error, NamedObject, Result};
 pub use files::write::TableWriter;
 pub use ingest::IngestedFile;
 pub use maintain::{CheckReport, Compaction, Expired, Finding};

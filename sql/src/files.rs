@@ -21,6 +21,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use object_store::ObjectMeta;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -298,7 +299,14 @@ impl TableProvider for FilesScan {
             .map(|file| {
                 let path = object_store::path::Path::from_absolute_path(&file.path)
                     .map_err(|error| DataFusionError::External(Box::new(error)))?;
-                Ok(PartitionedFile::new(path.as_ref(), file.bytes))
+                // The path is encoded already: it must not be made from its text again.
+                Ok(PartitionedFile::new_from_meta(ObjectMeta {
+                    location: path,
+                    last_modified: file.modified_at.unwrap_or_default(),
+                    size: file.bytes,
+                    e_tag: None,
+                    version: None,
+                }))
             })
             .collect::<DataFusionResult<Vec<_>>>()?;
         let groups = FileGroup::new(files).split_files(state.config().target_partitions().max(1));

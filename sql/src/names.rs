@@ -10,10 +10,9 @@ use sqlparser::ast::{
     Expr, Ident, Query, Select, SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
 };
 
-use crate::relation::normalise;
+use tributary_udfs::call::{UNIQUE, shown_name};
 
-/// What stands between a name and its number where a name had to be made unique.
-const UNIQUE: char = '\u{1}';
+use crate::relation::normalise;
 
 /// Gives every unnamed expression of every SELECT list PostgreSQL's name for it.
 pub fn name_columns(statement: &mut Statement) {
@@ -74,10 +73,7 @@ fn name_select(select: &mut Select) {
 pub fn output_names<'a>(planned: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     planned
         .into_iter()
-        .map(|name| match name.split_once(UNIQUE) {
-            Some((shown, _)) => shown.to_owned(),
-            None => name.to_owned(),
-        })
+        .map(|name| shown_name(name).to_owned())
         .collect()
 }
 

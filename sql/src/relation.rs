@@ -347,6 +347,7 @@ impl RelationPlanner for FunctionPlanner {
             } => match function_named(&name)? {
                 Some(function) => (function, args.args, alias),
                 None => {
+                    refuse_named(&name, &args.args)?;
                     return Ok(RelationPlanning::Original(Box::new(TableFactor::Table {
                         name,
                         args: Some(args),
@@ -370,6 +371,7 @@ impl RelationPlanner for FunctionPlanner {
             } => match function_named(&name)? {
                 Some(function) => (function, args, alias),
                 None => {
+                    refuse_named(&name, &args)?;
                     return Ok(RelationPlanning::Original(Box::new(
                         TableFactor::Function {
                             lateral,
@@ -479,6 +481,30 @@ fn plan_call(
     Ok(LogicalPlan::Extension(Extension {
         node: std::sync::Arc::new(node),
     }))
+}
+
+/// Named arguments are those of relation functions: a call with them outside of their schemas is of none that there is.
+fn refuse_named(name: &ObjectName, args: &[FunctionArg]) -> Result<()> {
+    let is_named = |arg: &FunctionArg| !matches!(arg, FunctionArg::Unnamed(_));
+    if !args.iter().any(is_named) {
+        return Ok(());
+    }
+    let called = name.0.iter().filter_map(normalised).collect::<Vec<_>>();
+    let report = Report::new(
+        Condition::UndefinedFunction,
+        format!("function {}() does not exist", called.join(".")),
+    );
+    let meant = functions::ALL
+        .iter()
+        .map(|function| function.signature())
+        .find(|signature| called.last().is_some_and(|last| last == signature.name));
+    Err(match meant {
+        Some(signature) => report.hint(format!("Did you mean {}?", signature.qualified_name())),
+        None => report.hint(
+            "Named arguments are those of relation functions, which are called with their schema.",
+        ),
+    }
+    .into())
 }
 
 fn plan_input(

@@ -25,6 +25,7 @@ impl Demo {
     pub(super) async fn run(self) -> Outcome {
         let started = Instant::now();
         let warehouse = Warehouse::create(&self.directory)?;
+        super::init::keep_private(&self.directory)?;
         let user = whoami::username().map_err(|error| {
             Failure::new(format!(
                 "could not tell the name of the operating system's user: {error}"

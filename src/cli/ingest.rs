@@ -12,8 +12,9 @@ use crate::session::Session;
 
 /// Load Parquet files into the tables of a channel.
 ///
-/// Each file goes to the table of its own name, without the extension and without a trailing date
-/// or number: `events-2024-01.parquet` goes to `events`. A file that was loaded before is skipped.
+/// Each file goes to the table of its own name in lower case, without the extension and without dates
+/// or numbers behind a dash, underscore, point or blank at its end: `events-2024-01.parquet` goes to
+/// `events`, `store1.parquet` to `store1`. A file that was loaded before is skipped.
 /// All files are loaded in one transaction: if one cannot be, none is.
 #[derive(Debug, Args)]
 pub(super) struct Ingest {
@@ -53,6 +54,16 @@ impl Ingest {
                 nameless.display()
             )));
         }
+        let mapping = match &self.mapping {
+            Some(mapping) => {
+                let label = mapping.display().to_string();
+                let text = std::fs::read_to_string(mapping).map_err(|error| {
+                    Failure::new(format!("could not read \"{label}\": {error}"))
+                })?;
+                Some((label, text))
+            }
+            None => None,
+        };
         let mut session = embedded(&self.directory, None)?;
         let bar = ProgressBar::new(files.len() as u64);
         if let Ok(style) =
@@ -87,13 +98,15 @@ impl Ingest {
                 None => output::line(&file.line),
             }
         }
-        if let Some(mapping) = &self.mapping {
-            let label = mapping.display().to_string();
-            let text = std::fs::read_to_string(mapping)
-                .map_err(|error| Failure::new(format!("could not read \"{label}\": {error}")))?;
-            contracts::apply(&mut session, &self.directory, vec![(label, text)]).await?;
+        if let Some(mapping) = mapping {
+            contracts::apply(&mut session, &self.directory, vec![mapping]).await?;
         }
-        output::line(&format!("loaded {rows} rows from {} files", files.len()));
+        let taken = loaded.iter().filter(|file| file.notice.is_none()).count();
+        output::line(&format!(
+            "loaded {rows} {} from {taken} {}",
+            if rows == 1 { "row" } else { "rows" },
+            if taken == 1 { "file" } else { "files" },
+        ));
         Ok(())
     }
 
@@ -187,7 +200,17 @@ fn table_of(file: &Path) -> String {
         .file_stem()
         .map(|stem| stem.to_string_lossy().to_lowercase())
         .unwrap_or_default();
-    let name = stem.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | '_' | '.'));
+    let is_mark = |c: char| matches!(c, '-' | '_' | '.' | ' ');
+    let mut name = stem.trim_end_matches(is_mark);
+    // `-2024`, then `-01`, but not the 1 of `store1`.
+    loop {
+        let rest = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        if rest.len() == name.len() || !(rest.is_empty() || rest.ends_with(is_mark)) {
+            break;
+        }
+        name = rest.trim_end_matches(is_mark);
+    }
+    let name = name.trim();
     name.to_owned()
 }
 
@@ -217,6 +240,11 @@ mod tests {
         check("/x/events.parquet", "events");
         check("/x/Events-2024-01.parquet", "events");
         check("/x/pos_0007.parquet", "pos");
+        check("/x/Sales 2024-01.parquet", "sales");
+        check("/x/lz4.parquet", "lz4");
+        check("/x/store1.parquet", "store1");
+        check("/x/events_v2.parquet", "events_v2");
+        check("/x/orders 2018.12.31.parquet", "orders");
         check("/x/2024.parquet", "");
     }
 }

@@ -43,6 +43,7 @@ impl Init {
         }
         let given = self.password_file.as_deref().map(password_in).transpose()?;
         let warehouse = Warehouse::create(&self.directory)?;
+        keep_private(&self.directory)?;
         let shown = self.directory.display();
         let told = match given {
             Some(password) => {
@@ -69,6 +70,21 @@ impl Init {
         ));
         Ok(())
     }
+}
+
+/// Lets nobody but its owner into the warehouse: the catalog holds what passwords are checked with.
+pub(super) fn keep_private(directory: &Path) -> Outcome {
+    #[cfg(unix)]
+    {
+        let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(directory, owner_only).map_err(|error| {
+            Failure::new(format!(
+                "could not make \"{}\" private: {error}",
+                directory.display()
+            ))
+        })?;
+    }
+    Ok(())
 }
 
 /// Makes the superuser with a random password, which is kept in the file that is returned.

@@ -33,11 +33,13 @@ pub(super) struct Serve {
     /// Admit clients from other machines without encryption.
     #[arg(long)]
     allow_plaintext: bool,
-    /// The most memory that all statements together may hold, such as 4GB; half of the machine's if not given.
+    /// The most memory that sorts, joins, aggregates and relation functions of all statements together may
+    /// hold, such as 4GB; half of the machine's if not given. Single values and rows on their way to a client
+    /// come on top.
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     memory_limit: Option<usize>,
     /// The most sessions at a time.
-    #[arg(long, value_name = "N", default_value_t = CONNECTIONS_MAX)]
+    #[arg(long, value_name = "N", default_value_t = CONNECTIONS_MAX, value_parser = connections)]
     max_connections: usize,
 }
 
@@ -133,6 +135,17 @@ fn address(text: &str) -> Outcome<SocketAddr> {
         .map_err(|message| Failure::new(message).with_code(2))
 }
 
+/// A number of sessions.
+fn connections(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("give a number of at least 1".to_owned()),
+        Ok(count) => Ok(count),
+    }
+}
+
+/// The least memory with which statements can be expected to run.
+const MEMORY_MIN: usize = 16 << 20;
+
 /// A number of bytes, with a unit of PostgreSQL's (`kB`, `MB`, `GB`, `TB`, of 1024 each) or none.
 fn bytes(text: &str) -> Result<usize, String> {
     let text = text.trim();
@@ -152,8 +165,13 @@ fn bytes(text: &str) -> Result<usize, String> {
         .parse::<usize>()
         .ok()
         .and_then(|number| number.checked_mul(1 << shift))
-        .filter(|bytes| *bytes > 0)
         .ok_or_else(|| "not a number of bytes".to_owned())
+        .and_then(|bytes| {
+            if bytes < MEMORY_MIN {
+                return Err("statements need 16 MB at least".to_owned());
+            }
+            Ok(bytes)
+        })
 }
 
 /// `text` as a part of a URL.

@@ -174,6 +174,7 @@ impl Backend {
             &mut self.out,
             &BackendKeyData::new(self.registration.pid, key),
         )?;
+        self.put_notices()?;
         self.ready().await?;
         loop {
             let frame = self.next_frame().await?;

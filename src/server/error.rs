@@ -225,7 +225,7 @@ impl From<&tributary_udfs::Error> for PgError {
 
 impl From<&tributary_catalog::Error> for PgError {
     fn from(error: &tributary_catalog::Error) -> Self {
-        use tributary_catalog::Error;
+        use tributary_catalog::{Error, NamedObject};
         let code = match error {
             Error::NotAWarehouse { .. } => "58000",
             Error::WarehouseExists { .. } => "58P02",
@@ -241,6 +241,11 @@ impl From<&tributary_catalog::Error> for PgError {
             Error::DuplicateSchema { .. } => "42P06",
             Error::DuplicateRelation { .. } => "42P07",
             Error::DuplicateColumn { .. } => "42701",
+            Error::SameButForCase { object, .. } => match object {
+                NamedObject::Schema => "42P06",
+                NamedObject::Relation => "42P07",
+                NamedObject::Column => "42701",
+            },
             Error::WrongRelationKind { .. } => "42809",
             Error::SchemaNotEmpty { .. } | Error::DependentObjects { .. } => "2BP01",
             Error::InvalidName { .. } => "42602",

@@ -16,6 +16,7 @@ def init():
         names = {path.name for path in made.directory.iterdir()}
         same({"catalog.sqlite", "data", "password"} - names, set(), "files that are missing")
         same((made.directory / "password").stat().st_mode & 0o777, 0o600)
+        same(made.directory.stat().st_mode & 0o777, 0o700)
         same(len(made.password) >= 16, True, "the length of the password")
         again = tributary("init", made.directory)
         same(again.returncode != 0, True, "a second init")

@@ -215,3 +215,20 @@ def large_file():
             megabytes = int(peak.split()[1]) // 1024
             if megabytes > 1500:
                 raise AssertionError(f"the server needed {megabytes} MB")
+
+
+@check("COPY: files whose names hold other letters, blanks and signs")
+def copy_odd_names():
+    with served() as made, made.connect() as connection:
+        inbox = made.folder / "inbox é"
+        inbox.mkdir()
+        names = ["pé.parquet", "50%.parquet", "a#b?.parquet", "x[1].parquet", "y{1}.parquet", "b\\c.parquet", "it's 1+1.parquet"]
+        for number, name in enumerate(names):
+            file = events(made.folder / "plain.parquet", number * 10, 10)
+            file = pathlib.Path(file).rename(inbox / name)
+            quoted = str(file).replace("'", "''")
+            same(connection.execute(f"COPY web.events FROM '{quoted}' (FORMAT parquet)").rowcount, 10, name)
+        rows = 10 * len(names)
+        found = connection.execute("SELECT count(*), sum(id) FROM web.events").fetchone()
+        same(found, (rows, rows * (rows - 1) // 2))
+        same(connection.execute(f"COPY web.events FROM '{inbox}/*.parquet' (FORMAT parquet)").rowcount, 0)

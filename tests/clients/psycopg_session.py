@@ -261,3 +261,22 @@ def identity():
             connection.execute("SELECT 1 FROM\n  nowhere")
         except psycopg.Error as error:
             same(error.diag.statement_position, "17", "the position of the error")
+
+
+@check("psycopg: a machine's time zone at startup is no obstacle, and the client is told which is used")
+def zone_of_the_machine():
+    with served() as made:
+        told = []
+        with psycopg.connect(made.url, password=made.password, options="-c TimeZone=Europe/Berlin") as connection:
+            connection.add_notice_handler(lambda notice: told.append(notice.message_primary))
+            same(connection.info.parameter_status("TimeZone"), "UTC")
+            same(
+                connection.execute("SELECT timestamptz '2018-01-01 00:00+00'").fetchone()[0].isoformat(),
+                "2018-01-01T00:00:00+00:00",
+            )
+        try:
+            psycopg.connect(made.url, password=made.password, options="-c TimeZone=Nowhere/Land").close()
+        except psycopg.Error as error:
+            holds(str(error), "TimeZone", "Nowhere/Land")
+        else:
+            raise AssertionError("a zone that does not exist is accepted")

@@ -12,6 +12,14 @@ use crate::function::{Default, ParameterType, Signature};
 use crate::model::ModelInfo;
 use crate::types::quoted;
 
+/// What stands between a column's name and its number where a name had to be made unique.
+pub const UNIQUE: char = '\u{1}';
+
+/// The name of a column as a user knows it.
+pub fn shown_name(name: &str) -> &str {
+    name.split_once(UNIQUE).map_or(name, |(shown, _)| shown)
+}
+
 /// The state of one argument.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Argument {
@@ -46,7 +54,7 @@ impl CallInput {
             let mut found = fields
                 .iter()
                 .enumerate()
-                .filter(|(_, field)| field.name() == wanted)
+                .filter(|(_, field)| shown_name(field.name()) == wanted)
                 .map(|(position, _)| position);
             (found.next(), found.next())
         };
@@ -362,6 +370,22 @@ impl Call {
             .collect()
     }
 
+    /// The values of a key as text: one, or those of an array.
+    pub fn key_values(&self, name: &str) -> Result<Vec<String>> {
+        let value = self.value(name)?.ok_or_else(|| self.missing(name))?;
+        if let Some(text) = value.try_as_str() {
+            return Ok(vec![text.unwrap_or_default().to_owned()]);
+        }
+        let items =
+            list_items(value)?.ok_or_else(|| Error::internal("a key is text or a list of text"))?;
+        let items = arrow::compute::cast(&items, &DataType::Utf8)?;
+        items
+            .as_string::<i32>()
+            .iter()
+            .map(|item| item.map(str::to_owned).ok_or_else(|| self.missing(name)))
+            .collect()
+    }
+
     /// The error for an argument that must be given and is not.
     pub fn missing(&self, name: &str) -> Error {
         let given = self.has(name).unwrap_or(false);
@@ -459,7 +483,11 @@ pub fn coerce(
         return ScalarValue::try_from(&target).map_err(|_| wrong(&value));
     }
     let given = value.data_type();
+    if kind == ParameterType::Key && matches!(list_items(&value), Ok(Some(_))) {
+        return Ok(value);
+    }
     let fits = match kind {
+        ParameterType::Key => !given.is_nested(),
         ParameterType::Text | ParameterType::Column => is_text(&given),
         ParameterType::Boolean => given == DataType::Boolean,
         ParameterType::Integer => {

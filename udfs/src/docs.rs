@@ -114,11 +114,17 @@ fn example(text: &mut String, example: &Example) -> FormatResult {
 
 /// Breaks a statement where its clauses and further arguments begin.
 fn folded(statement: &str) -> String {
-    [" FROM ml.", " FROM fusion.", " WHERE ", " ORDER BY "]
-        .iter()
-        .fold(statement.to_owned(), |text, mark| {
-            text.replace(mark, &format!("\n{}", mark.trim_start()))
-        })
+    [
+        " FROM ml.",
+        " FROM fusion.",
+        " FROM quality.",
+        " WHERE ",
+        " ORDER BY ",
+    ]
+    .iter()
+    .fold(statement.to_owned(), |text, mark| {
+        text.replace(mark, &format!("\n{}", mark.trim_start()))
+    })
 }
 
 fn table<const N: usize>(

@@ -34,6 +34,8 @@ pub enum ParameterType {
     Boolean,
     /// An array of whole numbers, or text with commas.
     Integers,
+    /// The key of one row: a value of any type, or an array of text for a key of several columns.
+    Key,
 }
 
 impl ParameterType {
@@ -49,6 +51,7 @@ impl ParameterType {
             Self::Float => "double precision",
             Self::Boolean => "boolean",
             Self::Integers => "bigint[]",
+            Self::Key => "key",
         }
     }
 
@@ -61,7 +64,7 @@ impl ParameterType {
     /// that accept text as well as an array.
     pub fn data_type(self) -> Option<DataType> {
         match self {
-            Self::Text | Self::Column => Some(DataType::Utf8),
+            Self::Text | Self::Column | Self::Key => Some(DataType::Utf8),
             Self::Integer => Some(DataType::Int64),
             Self::Float => Some(DataType::Float64),
             Self::Boolean => Some(DataType::Boolean),

@@ -8,6 +8,7 @@
 pub mod als;
 pub mod call;
 pub mod docs;
+pub mod entities;
 pub mod error;
 pub mod features;
 pub mod function;
@@ -19,6 +20,8 @@ pub mod keys;
 pub mod model;
 pub mod output;
 pub mod plan;
+pub mod records;
+pub mod resolve_model;
 pub mod run;
 pub mod scalars;
 pub mod types;

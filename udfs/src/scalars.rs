@@ -1,4 +1,5 @@
-//! Scalar functions beside the relation functions: normalisers of identifiers.
+//! Scalar functions beside the relation functions: normalisers of identifiers, and in [`similarities`]
+//! how alike two texts are.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -12,8 +13,11 @@ use datafusion::logical_expr::{
     Signature, TypeSignature, Volatility,
 };
 use tributary_algo::fusion::normalise;
+use tributary_algo::text::{self, Phonetic};
 
 use crate::error::{Error, Kind};
+
+mod similarities;
 
 /// The section of the documents that these functions are in.
 const SECTION: DocSection = DocSection {
@@ -24,10 +28,20 @@ const SECTION: DocSection = DocSection {
 
 /// Every scalar function.
 pub fn all() -> Vec<Arc<ScalarUDF>> {
-    [email_norm(), phone_e164()]
-        .into_iter()
-        .map(|function| Arc::new(ScalarUDF::from(function)))
-        .collect()
+    let mut functions: Vec<Arc<ScalarUDF>> = [
+        email_norm(),
+        phone_e164(),
+        name_norm(),
+        name_key(),
+        unaccent(),
+        address_key(),
+        gtin_norm(),
+    ]
+    .into_iter()
+    .map(|function| Arc::new(ScalarUDF::from(function)))
+    .collect();
+    functions.extend(similarities::all());
+    functions
 }
 
 fn email_norm() -> Normaliser {
@@ -68,6 +82,113 @@ fn phone_e164() -> Normaliser {
             "Where a number without country code is from, as two letters of ISO 3166.",
         )
         .with_sql_example("SELECT phone_e164('(030) 901820', 'DE') -- +4930901820")
+        .build(),
+    }
+}
+
+fn name_norm() -> Normaliser {
+    Normaliser {
+        name: "name_norm",
+        apply: |value, _| Ok(text::name_norm(value)),
+        signature: signature(1),
+        documentation: Documentation::builder(
+            SECTION,
+            "One spelling of a person's name: small letters without accents, one blank between words, no \
+             titles, no generational suffixes, no punctuation. Names in other scripts keep their letters; \
+             Chinese, Japanese and Korean ones lose the blanks between their characters. NULL for what \
+             has no letter, and for what stands for no name.",
+            "name_norm(name text) -> text",
+        )
+        .with_argument("name", "The name as it was typed.")
+        .with_sql_example("SELECT name_norm('Dr. José O''Neill, Jr.') -- jose oneill")
+        .build(),
+    }
+}
+
+fn name_key() -> Normaliser {
+    Normaliser {
+        name: "name_key",
+        apply: |value, method| {
+            let phonetic = match method.map(|method| method.trim().to_ascii_lowercase()) {
+                None => Phonetic::DoubleMetaphone,
+                Some(method) => match method.as_str() {
+                    "double_metaphone" => Phonetic::DoubleMetaphone,
+                    "soundex" => Phonetic::Soundex,
+                    "nysiis" => Phonetic::Nysiis,
+                    _ => {
+                        return Err(Error::new(
+                            Kind::InvalidParameter,
+                            format!("\"{method}\" is not a method that name_key knows"),
+                        )
+                        .hint("It knows: double_metaphone, soundex, nysiis."));
+                    }
+                },
+            };
+            Ok(text::name_key(value, phonetic))
+        },
+        signature: signature(2),
+        documentation: Documentation::builder(
+            SECTION,
+            "How a name sounds, word by word, after name_norm(): names that sound alike have the same \
+             key. Words that are not in Latin letters stand for themselves. NULL where name_norm() is.",
+            "name_key(name text, method text DEFAULT 'double_metaphone') -> text",
+        )
+        .with_argument("name", "The name as it was typed.")
+        .with_argument("method", "'double_metaphone', 'soundex' or 'nysiis'.")
+        .with_sql_example("SELECT name_key('Ann Smith') -- AN SM0")
+        .build(),
+    }
+}
+
+fn unaccent() -> Normaliser {
+    Normaliser {
+        name: "unaccent",
+        apply: |value, _| Ok(Some(text::unaccent(value))),
+        signature: signature(1),
+        documentation: Documentation::builder(
+            SECTION,
+            "The text with Latin letters without their accents, and ligatures written out; letters of \
+             other scripts stay, as do the vowel signs of those that are written with them.",
+            "unaccent(value text) -> text",
+        )
+        .with_argument("value", "The text.")
+        .with_sql_example("SELECT unaccent('Crème Brûlée') -- Creme Brulee")
+        .build(),
+    }
+}
+
+fn address_key() -> Normaliser {
+    Normaliser {
+        name: "address_key",
+        apply: |value, _| Ok(text::address_key(value)),
+        signature: signature(1),
+        documentation: Documentation::builder(
+            SECTION,
+            "One spelling of a street address: small letters without accents, the numbers first, common \
+             abbreviations written out, words for the kind of dwelling left out. Chinese, Japanese and \
+             Korean addresses keep their order. NULL for what stands for no address.",
+            "address_key(address text) -> text",
+        )
+        .with_argument("address", "The address as it was typed.")
+        .with_sql_example("SELECT address_key('5 Main St. Apt 2') -- 5 2 main street")
+        .build(),
+    }
+}
+
+fn gtin_norm() -> Normaliser {
+    Normaliser {
+        name: "gtin_norm",
+        apply: |value, _| Ok(text::gtin_norm(value)),
+        signature: signature(1),
+        documentation: Documentation::builder(
+            SECTION,
+            "The 14 digits of a global trade item number, the same whether it was written as UPC-A, EAN, \
+             ISBN-13, GTIN-14 or a number without its leading zeros. NULL for a wrong check digit, and \
+             for numbers that only mean something inside one shop.",
+            "gtin_norm(number text) -> text",
+        )
+        .with_argument("number", "The number as it was written.")
+        .with_sql_example("SELECT gtin_norm('4006381333931') -- 04006381333931")
         .build(),
     }
 }

@@ -445,7 +445,7 @@ fn hash(text: &str) -> u32 {
 fn argument(parameter: &Parameter) -> Argument {
     // A relation or model is no value; `any` is PostgreSQL's word for a type that no type describes.
     let (type_oid, own_name) = match parameter.kind {
-        ParameterType::Relation | ParameterType::Model => (2276, true),
+        ParameterType::Relation | ParameterType::Model | ParameterType::Key => (2276, true),
         ParameterType::Column | ParameterType::Columns => (25, true),
         ParameterType::Text => (25, false),
         ParameterType::Integer => (20, false),

@@ -1,5 +1,5 @@
-//! The algorithms of Tributary, free of the warehouse: text, fusion of records, clustering, factorization, recommendation and
-//! their evaluation.
+//! The algorithms of Tributary, free of the warehouse: text, quality of data, fusion of records, clustering, factorization,
+//! recommendation and their evaluation.
 //!
 //! The one idea: an algorithm is a plain struct of parameters with a `fit` (or a verb named for its result) that takes
 //! numbers and gives numbers. There is no Arrow, SQL, input or output, clock, async or global randomness here. What a run
@@ -23,6 +23,7 @@ pub mod factorization;
 pub mod fusion;
 pub mod host;
 mod parallel;
+pub mod quality;
 mod random;
 pub mod recommend;
 mod simd;

@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray, StringBuilder, UInt32Array};
+use arrow::array::{ArrayRef, Int64Array, StringArray, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field};
 use tributary_algo::fusion::intern::Strings;
 use tributary_algo::fusion::stitch::{Link, NULL};
 use tributary_algo::fusion::{IdColumn, Stitch as Algorithm, is_null_like};
-use xxhash_rust::xxh3::xxh3_128;
 
-use crate::call::{Call, CallInput, split_names};
-use crate::error::{Error, Kind, Result};
+use crate::call::{Call, CallInput};
+use crate::entities::named;
+use crate::error::Result;
 use crate::function::{
     Binding, Default, Example, Parameter, ParameterType, RelationFunction, ResultColumn, Signature,
 };
 use crate::input::{Input, input_of};
 use crate::keys::key_text;
-use crate::output::{distinct_fields, fields_at, positions, required, resolved_names};
+use crate::output::{distinct_fields, fields_at, positions, required};
+use crate::records::{KeyTexts, caps_of, distinct_names};
 use crate::run::Run;
 
 /// See [`SIGNATURE`].
@@ -135,14 +136,7 @@ impl Columns {
                 error.hint("Name the columns that hold identifiers with ids => '...'.")
             }
         })?;
-        let mut caps: Vec<(String, usize)> = Vec::new();
-        for (name, most) in caps_of(call)? {
-            let name = input.schema.field(input.column(&name)?).name().clone();
-            if caps.iter().any(|(before, _)| *before == name) {
-                return Err(given_twice(&name, "max_values"));
-            }
-            caps.push((name, most));
-        }
+        let caps = caps_of(input, call)?;
         Ok(Self { key, ids, caps })
     }
 
@@ -165,53 +159,6 @@ impl Columns {
             .map(|name| (name, true))
             .chain(further.map(|name| (name, false)))
     }
-}
-
-fn distinct_names(input: &CallInput, call: &Call, argument: &str) -> Result<Vec<String>> {
-    let names = resolved_names(input, &call.columns(argument)?)?;
-    for (position, name) in names.iter().enumerate() {
-        if names.iter().take(position).any(|before| before == name) {
-            return Err(given_twice(name, argument));
-        }
-    }
-    if names.is_empty() {
-        return Err(Error::new(
-            Kind::InvalidParameter,
-            format!("argument \"{argument}\" names no columns"),
-        ));
-    }
-    Ok(names)
-}
-
-fn given_twice(name: &str, argument: &str) -> Error {
-    Error::new(
-        Kind::DuplicateColumn,
-        format!("column \"{name}\" is given twice in argument \"{argument}\""),
-    )
-}
-
-/// The columns and counts of `max_values`, such as `loyalty_id:1, phone:5`.
-fn caps_of(call: &Call) -> Result<Vec<(String, usize)>> {
-    let Some(text) = call.text("max_values")? else {
-        return Ok(Vec::new());
-    };
-    let wrong = |part: &str| {
-        Error::new(
-            Kind::Syntax,
-            format!("\"{part}\" in argument \"max_values\" is not a column and a count"),
-        )
-        .hint("Write the column, a colon and at least 1, such as 'loyalty_id:1'.")
-    };
-    split_names("max_values", &text)?
-        .into_iter()
-        .map(|part| {
-            let (name, count) = part.rsplit_once(':').ok_or_else(|| wrong(&part))?;
-            match (name.trim(), count.trim().parse::<u32>()) {
-                ("", _) | (_, Err(_) | Ok(0)) => Err(wrong(&part)),
-                (name, Ok(count)) => Ok((name.to_owned(), count as usize)),
-            }
-        })
-        .collect()
 }
 
 fn algorithm(call: &Call) -> Result<Algorithm> {
@@ -305,7 +252,8 @@ impl RelationFunction for Stitch {
             guards.fit(keys.len(), &ids, run)
         })?;
 
-        let unified = unified_ids(described, &columns.key, &keys.values, &stitched.entity, run)?;
+        let texts = KeyTexts::of(described, &columns.key, &keys.values)?;
+        let unified = named(&stitched.entity, &texts, None, run)?;
         let sizes: Int64Array = stitched
             .entity_size
             .iter()
@@ -349,33 +297,4 @@ fn codes(
         })
         .collect::<Result<Vec<u32>>>()?;
     Ok((codes, strings.len()))
-}
-
-/// The name of each record's entity: the hash of its smallest key, written as text, in hexadecimal.
-fn unified_ids(
-    described: &CallInput,
-    names: &[String],
-    key: &[ArrayRef],
-    entity: &[u32],
-    run: &Run,
-) -> Result<StringArray> {
-    let texts = names
-        .iter()
-        .zip(key)
-        .map(|(name, column)| key_text(described, name, column))
-        .collect::<Result<Vec<_>>>()?;
-    run.reserve(entity.len().saturating_mul(36))?;
-    let mut unified = StringBuilder::with_capacity(entity.len(), entity.len().saturating_mul(32));
-    let mut bytes = Vec::new();
-    for record in entity {
-        bytes.clear();
-        for text in &texts {
-            let value = text.value(*record as usize);
-            // The length keeps ('ab', 'c') and ('a', 'bc') apart.
-            bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(value.as_bytes());
-        }
-        unified.append_value(format!("{:032x}", xxh3_128(&bytes)));
-    }
-    Ok(unified.finish())
 }

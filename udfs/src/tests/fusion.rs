@@ -442,3 +442,93 @@ fn components_are_named_by_their_smallest_node() {
         found
     });
 }
+
+/// Two records of each of forty people, the second with a telephone or a name that is another.
+fn people() -> RecordBatch {
+    let given = ["ann", "bob", "carla", "dora", "emil", "fay", "gus", "hana"];
+    let family = ["lee", "smith", "keller", "jones", "brandt"];
+    let person = |at: usize| (given[at / 2 % 8], family[at / 2 / 8 % 5]);
+    let rows = 0..80_usize;
+    let texts = |of: &dyn Fn(usize) -> String| -> ArrayRef {
+        Arc::new(arrow::array::StringArray::from_iter_values(
+            rows.clone().map(of),
+        ))
+    };
+    table([
+        ("id", whole(rows.clone().map(|at| at as i64))),
+        (
+            "first_name",
+            texts(&|at| match at % 6 {
+                5 => format!("{}a", person(at).0),
+                _ => person(at).0.to_owned(),
+            }),
+        ),
+        ("last_name", texts(&|at| person(at).1.to_owned())),
+        (
+            "dob",
+            texts(&|at| format!("19{}-0{}-1{}", 50 + at / 2, 1 + at / 2 % 9, at / 2 % 10)),
+        ),
+        (
+            "phone",
+            texts(&|at| match at % 4 {
+                3 => "n/a".to_owned(),
+                _ => format!("+4930{}", 1_234_000 + 37 * (at / 2)),
+            }),
+        ),
+    ])
+}
+
+#[test]
+fn people_are_resolved_the_same_however_their_rows_come() {
+    let rows = people();
+    let found = Engine::default()
+        .call("fusion.resolve")
+        .over("rel", &rows)
+        .with("key", "id")
+        .lines();
+    let pairs = found.iter().filter(|line| line.contains("|2|")).count();
+    assert!(
+        pairs >= 70,
+        "{pairs} of 80 records have found their partner"
+    );
+    for function in [
+        "fusion.resolve",
+        "fusion.pairs",
+        "fusion.refusals",
+        "fusion.train",
+    ] {
+        check_invariant(|engine, ordered| {
+            let call = engine.call(function).over("rel", &ordered(&rows));
+            let mut lines = call.with("key", "id").lines();
+            // Nothing may be refused.
+            lines.push(function.to_owned());
+            lines
+        });
+    }
+}
+
+#[test]
+fn portions_make_the_entities_of_one() {
+    let rows = people();
+    let engine = Engine::default();
+    let of_model = |model: &Model| {
+        let answer = engine.call("fusion.resolve").over("rel", &rows);
+        let lines = answer.model("model", model).lines();
+        // The key, the entity and its size; not which link came first.
+        let told = |line: &String| {
+            let values: Vec<String> = line.split('|').map(str::to_owned).collect();
+            (values[0].clone(), values[1].clone(), values[6].clone())
+        };
+        lines
+            .iter()
+            .map(told)
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let train = |rows: &RecordBatch| engine.call("fusion.train").over("rel", rows);
+    let first = train(&rows.slice(0, 50)).with("key", "id").train();
+    let whole = train(&rows.slice(50, 30)).model("model", &first).train();
+    let twice = train(&rows.slice(65, 15)).model("model", &first).train();
+    let twice = train(&rows.slice(50, 20)).model("model", &twice).train();
+    assert_eq!(of_model(&whole), of_model(&twice));
+    assert_eq!(of_model(&whole).len(), 80);
+}

@@ -412,7 +412,8 @@ impl Seen {
                 Role::GivenName | Role::FamilyName | Role::FullName | Role::City => {
                     (share(self.letters), false)
                 }
-                Role::Street => (share(self.address), false),
+                // The number of the house may be in a column of its own.
+                Role::Street => (share(self.address).max(0.7 * share(self.letters)), false),
                 Role::PostalCode | Role::PersonNumber | Role::Device => (share(self.code), false),
                 Role::Amount | Role::Number => {
                     (share(self.number), role == Role::Number && !unique)
@@ -647,6 +648,11 @@ mod tests {
         check(
             "address_1",
             &["5 main st", "12 oak lane", "5 main st"],
+            Role::Street,
+        );
+        check(
+            "address_2",
+            &["main street", "oak lane", "main street"],
             Role::Street,
         );
         check("postcode", &["2000", "2001", "2000"], Role::PostalCode);

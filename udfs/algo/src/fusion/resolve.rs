@@ -134,6 +134,8 @@ pub struct Explanation {
     pub linked: bool,
     /// The chain of links from the first to the second, each beginning where the one before ends; none for a record and itself.
     pub steps: Vec<Step>,
+    /// The rules that were used.
+    pub rules: Vec<BlockRule>,
 }
 
 /// A link of a chain.
@@ -199,15 +201,21 @@ impl Resolve {
     }
 
     /// Every pair that shares a block and has at least the review threshold's probability, the best first, with the part of each
-    /// column in it.
+    /// column in it; before them the rules that were used.
     ///
     /// # Errors
     /// As [`Resolve::fit`].
-    pub fn pairs(&self, data: &Records<'_>, host: &dyn Host) -> Result<Vec<(Edge, Waterfall)>> {
+    #[expect(clippy::type_complexity, reason = "rules, and pairs with their parts")]
+    pub fn pairs(
+        &self,
+        data: &Records<'_>,
+        host: &dyn Host,
+    ) -> Result<(Vec<BlockRule>, Vec<(Edge, Waterfall)>)> {
         self.check(data)?;
-        let Compared { scorer, edges, .. } = self.compare(data, host)?;
+        let compared = self.compare(data, host)?;
+        let Compared { scorer, edges, .. } = compared;
         let Some(scorer) = scorer else {
-            return Ok(Vec::new());
+            return Ok((compared.rules, Vec::new()));
         };
         let columns = data.fields.len();
         // A waterfall has a level and a weight for each column.
@@ -232,7 +240,7 @@ impl Resolve {
                 Ok(())
             },
         )?;
-        Ok(pairs)
+        Ok((compared.rules, pairs))
     }
 
     /// Why two records are one entity: the shortest chain of links from `left` to `right`, of equally short ones that of the better links. Of records that
@@ -290,7 +298,11 @@ impl Resolve {
                 waterfall,
             });
         }
-        Ok(Explanation { linked, steps })
+        Ok(Explanation {
+            linked,
+            steps,
+            rules: compared.rules,
+        })
     }
 
     fn check(&self, data: &Records<'_>) -> Result<()> {
@@ -576,6 +588,7 @@ impl Resolve {
             records: self.max_records_per_entity,
             evidence: LEAST_EVIDENCE,
             id_evidence: LEAST_ID_EVIDENCE,
+            together: weight_of(self.threshold),
         };
         let sources = data.source.filter(|_| self.one_to_one);
         let mut clusters = Clusters::new(

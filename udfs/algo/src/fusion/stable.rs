@@ -131,11 +131,64 @@ pub fn stable_ids(
     })
 }
 
+/// What became of old ids, by what their records are called now. `pairs` holds for each record with an old id its number and that of
+/// the id it has now, `None` for a record that is gone; `same` says whether an old id and one of now are the same id.
+///
+/// Returned are the old id, the id of now and the event, by old id; an id that names what it named is not among them. Time O(n log n).
+pub fn aliases(
+    mut pairs: Vec<(u32, Option<u32>)>,
+    same: impl Fn(u32, u32) -> bool,
+) -> Vec<(u32, Option<u32>, Event)> {
+    pairs.sort_unstable();
+    pairs.dedup();
+    let mut aliases = Vec::new();
+    for of_id in pairs.chunk_by(|a, b| a.0 == b.0) {
+        let now: Vec<(u32, u32)> = of_id
+            .iter()
+            .filter_map(|&(old, now)| Some((old, now?)))
+            .collect();
+        match (now.as_slice(), of_id.first()) {
+            ([], Some(&(old, _))) => aliases.push((old, None, Event::Retired)),
+            (all, _) => {
+                let event = if all.len() == 1 {
+                    Event::Merged
+                } else {
+                    Event::Split
+                };
+                let others = all.iter().filter(|&&(old, now)| !same(old, now));
+                aliases.extend(others.map(|&(old, now)| (old, Some(now), event)));
+            }
+        }
+    }
+    aliases
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Unlimited;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_became_of_ids() {
+        let pairs = vec![
+            (0, Some(0)),
+            (1, Some(0)),
+            (1, None),
+            (2, Some(2)),
+            (2, Some(3)),
+            (4, None),
+        ];
+        let found = aliases(pairs, |old, now| old == now);
+        assert_eq!(
+            found,
+            [
+                (1, Some(0), Event::Merged),
+                (2, Some(3), Event::Split),
+                (4, None, Event::Retired)
+            ]
+        );
+    }
 
     fn check(
         entity: &[u32],

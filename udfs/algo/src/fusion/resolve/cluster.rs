@@ -68,6 +68,9 @@ pub(super) struct Limits {
     pub evidence: f64,
     /// The same for links over ids.
     pub id_evidence: f64,
+    /// Least weight of the two sides of a comparison, each taken for one person. Two that have a name in common, and in no record
+    /// an address, a telephone or a date, are not joined by a third of which only the name is known.
+    pub together: f64,
 }
 
 /// Pairs across two sides that are looked at when they are united; of larger sides, the first records of each.
@@ -205,15 +208,17 @@ impl<'a> Clusters<'a> {
         if self.opposed.get(&(low, high)) == Some(&sizes) {
             return Some(Guard::Evidence);
         }
-        if self.evidence(a, b)? >= least {
+        let compared = matches!(edge.basis, Basis::Compared(_));
+        let (evidence, together) = self.evidence(a, b)?;
+        if evidence >= least && (!compared || together >= self.limits.together) {
             return None;
         }
         self.opposed.insert((low, high), sizes);
         Some(Guard::Evidence)
     }
 
-    /// Mean evidence of the pairs across two entities.
-    fn evidence(&mut self, a: u32, b: u32) -> Option<f64> {
+    /// Mean evidence of the pairs across two entities, and their weight when each is taken for one person.
+    fn evidence(&mut self, a: u32, b: u32) -> Option<(f64, f64)> {
         let scorer = self.scorer?;
         let (mut left, mut right) = (
             std::mem::take(&mut self.left),
@@ -230,8 +235,12 @@ impl<'a> Clusters<'a> {
             }
         }
         let mean = sum / (left.len() * right.len()) as f64;
+        for record in left.iter_mut().chain(&mut right) {
+            *record = name(*record);
+        }
+        let together = scorer.together(&left, &right, &mut self.memo);
         (self.left, self.right) = (left, right);
-        Some(mean)
+        Some((mean, together))
     }
 
     /// The first records of the entity of `root`, ascending.

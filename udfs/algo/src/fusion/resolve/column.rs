@@ -41,7 +41,7 @@ impl Kind {
         (Self::Date, "date"),
         (Self::Email, "email"),
         (Self::Phone, "phone"),
-        (Self::Street, "street"),
+        (Self::Street, "address"),
         (Self::Code, "code"),
         (Self::Exact, "exact"),
         (Self::Numeric, "numeric"),
@@ -70,6 +70,11 @@ impl Kind {
                 format!("The kinds are {}.", known.join(", ")),
             )
         })
+    }
+
+    /// The one spelling of a value, by which values are compared; `None` for what cannot be such a value or stands for none.
+    pub fn normal(self, raw: &str) -> Option<String> {
+        normal(self, raw)
     }
 
     /// What the levels of a comparison mean, from disagreement upwards; [`Kind::exact`] is the level of equal values.
@@ -303,10 +308,14 @@ impl Column {
         }
     }
 
-    /// The share of records with a value that hold this one.
-    pub fn frequency(&self, code: u32) -> f64 {
+    /// The share of records with a value that hold this one. Among few records, where those of one person make a value frequent, it is
+    /// drawn towards `usual`, the share where all values are as frequent; from 2,000 records on it is as counted.
+    pub fn frequency(&self, code: u32, usual: f64) -> f64 {
+        const FEW_RECORDS: f64 = 200.0;
         let count = self.counts.get(code as usize).copied().unwrap_or(0).max(1);
-        f64::from(count) / (self.held.max(1) as f64)
+        let held = self.held.max(1) as f64;
+        let prior = (FEW_RECORDS - held / 10.0).max(0.0);
+        (f64::from(count) + prior * usual) / (held + prior)
     }
 }
 

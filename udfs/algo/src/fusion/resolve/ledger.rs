@@ -7,6 +7,8 @@
 //!
 //! Start at [`Ledger::train`].
 
+mod bytes;
+
 use std::collections::{HashMap, HashSet};
 
 use super::block::{NONE, combined, part_key};
@@ -222,6 +224,16 @@ impl Ledger {
         self
     }
 
+    /// How it resolves; the rules are those in use.
+    pub fn options(&self) -> &Resolve {
+        &self.options
+    }
+
+    /// Whether there is a record of this rank.
+    pub fn contains(&self, rank: u64) -> bool {
+        self.known.contains(&rank)
+    }
+
     /// What was learnt.
     pub fn model(&self) -> &Model {
         &self.model
@@ -324,19 +336,7 @@ impl Ledger {
                 };
             }
             self.scorer.push(&row);
-            for (rule, index) in self.options.rules.iter().zip(&mut self.blocks) {
-                let part = |&(at, part): &(usize, super::Part)| {
-                    let code = row[at];
-                    let kind = self.kinds[at];
-                    (code != NULL).then(|| {
-                        (
-                            part_key(kind, part, self.scorer.values_of(at), code),
-                            kind == Kind::Name,
-                        )
-                    })
-                };
-                index.push(combined(rule.parts.iter().map(part)), host)?;
-            }
+            self.index(&row, host)?;
             for (id, field) in self.ids.iter_mut().zip(portion.ids) {
                 let text = field
                     .values
@@ -351,6 +351,19 @@ impl Ledger {
                 .push(portion.source.map_or(0, |source| source[record]));
             self.around.push(Vec::new());
             self.link.push(None);
+        }
+        Ok(())
+    }
+
+    /// Puts the next record into the blocks.
+    fn index(&mut self, row: &[u32], host: &dyn Host) -> Result<()> {
+        for (rule, index) in self.options.rules.iter().zip(&mut self.blocks) {
+            let part = |&(at, part): &(usize, super::Part)| {
+                let (code, kind) = (row[at], self.kinds[at]);
+                let hash = || part_key(kind, part, self.scorer.values_of(at), code);
+                (code != NULL).then(|| (hash(), kind == Kind::Name))
+            };
+            index.push(combined(rule.parts.iter().map(part)), host)?;
         }
         Ok(())
     }
@@ -562,6 +575,7 @@ impl Ledger {
             records: self.options.max_records_per_entity,
             evidence: LEAST_EVIDENCE,
             id_evidence: LEAST_ID_EVIDENCE,
+            together: weight_of(self.options.threshold),
         };
         let sources: Option<Vec<u32>> = self.options.one_to_one.then(|| {
             piece

@@ -329,7 +329,8 @@ fn pairs_tell_how_their_weight_comes_about() {
         fields: &fields,
         ..Records::default()
     };
-    let pairs = Resolve::default().pairs(&data, &Unlimited).unwrap();
+    let (rules, pairs) = Resolve::default().pairs(&data, &Unlimited).unwrap();
+    assert!(!rules.is_empty());
     assert!(pairs.len() >= 121);
     for (edge, told) in &pairs {
         let sum = told.prior + told.weights.iter().sum::<f64>() + told.relatives;

@@ -153,6 +153,61 @@ fn an_increment_says_what_changed() {
 }
 
 #[test]
+fn bytes_hold_all_of_it() {
+    let rows = more(80);
+    let half: Vec<usize> = (0..rows.len() / 2).collect();
+    let rest: Vec<usize> = (rows.len() / 2..rows.len()).collect();
+    let mut ledger = Rows::of(&rows, &half)
+        .with(|portion| Ledger::train(&options(), portion, &Unlimited).unwrap());
+    let bytes = ledger.to_bytes(&Unlimited).unwrap();
+    let mut again = Ledger::from_bytes(&bytes, &Unlimited).unwrap();
+    assert_eq!(again.to_bytes(&Unlimited).unwrap(), bytes);
+    let rest = Rows::of(&rows, &rest);
+    let changed = [&mut ledger, &mut again]
+        .map(|ledger| rest.with(|portion| ledger.insert(portion, &Unlimited).unwrap()));
+    assert_eq!(changed[0], changed[1]);
+    assert_eq!(partition(&ledger), partition(&again));
+    assert_eq!(ledger.links(), again.links());
+    for at in (0..bytes.len()).step_by(997) {
+        let mut wrong = bytes.clone();
+        wrong[at] ^= 1;
+        assert!(Ledger::from_bytes(&wrong, &Unlimited).is_err());
+        assert!(Ledger::from_bytes(&bytes[..at], &Unlimited).is_err());
+    }
+}
+
+/// Bytes that agree with their checksum and yet are wrong give an error, or a ledger that answers somehow; never a panic.
+#[test]
+fn forged_bytes_do_no_harm() {
+    let rows = more(12);
+    let (half, rest): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|at| at % 4 > 0);
+    let bytes = Rows::of(&rows, &half)
+        .with(|portion| Ledger::train(&options(), portion, &Unlimited).unwrap())
+        .to_bytes(&Unlimited)
+        .unwrap();
+    let content = bytes.len() - 8;
+    let rest = Rows::of(&rows, &rest);
+    let mut refused = 0;
+    for at in (8..content).step_by(3) {
+        for value in [0, 0x80, 0xff] {
+            let mut wrong = bytes[..content].to_vec();
+            wrong[at] = value;
+            wrong.extend(xxhash_rust::xxh3::xxh3_64(&wrong).to_le_bytes());
+            match Ledger::from_bytes(&wrong, &Unlimited) {
+                Err(error) => {
+                    assert!(error.to_string().contains("damaged"), "{error}");
+                    refused += 1;
+                }
+                Ok(mut ledger) => {
+                    let _ = rest.with(|portion| ledger.insert(portion, &Unlimited));
+                }
+            }
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[test]
 fn nothing_to_learn_from_is_an_error() {
     let error = Rows::of(&[], &[])
         .with(|portion| Ledger::train(&options(), portion, &Unlimited).unwrap_err());
