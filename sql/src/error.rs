@@ -82,6 +82,10 @@ pub enum Condition {
     StatementTooComplex,
     /// The user, or a limit, has stopped the statement.
     Cancelled,
+    /// A value is larger than can be sent or held.
+    TooLarge,
+    /// The parts of an array do not fit together.
+    ArraySubscript,
     /// A broken invariant: a bug in Tributary.
     Internal,
 }

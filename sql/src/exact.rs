@@ -12,7 +12,7 @@ mod sum;
 mod window;
 
 pub use arithmetic::analyzer_rule;
-pub(crate) use casts::{numeric_text, rounded_double};
+pub(crate) use casts::rounded_double;
 pub(crate) use division::{quotient, quotient_of_decimals};
 pub use sum::sum;
 pub use window::window;

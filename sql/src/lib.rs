@@ -15,6 +15,7 @@ pub mod files;
 pub mod interrupt;
 mod joins;
 pub mod names;
+pub mod output;
 pub mod parse;
 pub mod pgtype;
 pub mod planner;

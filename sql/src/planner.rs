@@ -32,7 +32,7 @@ use crate::names::name_columns;
 use crate::parse::parse;
 use crate::provider::table_provider;
 use crate::relation::{FunctionPlanner, canonicalise};
-use crate::rewrite::{convert, read_texts, rewrite};
+use crate::rewrite::{convert, read_texts, rewrite, with_arrays};
 use crate::shared::SharedPlanner;
 use crate::system::{self, SystemEnv, SystemRelation};
 use crate::types::PgTypePlanner;
@@ -127,7 +127,8 @@ impl Planner {
         canonicalise(&mut statement)?;
         name_columns(&mut statement);
         rewrite(&mut statement, &self.system)?;
-        let mut context = PlannerContext::new().with_prepare_param_data_types(parameters.to_vec());
+        let parameters = with_arrays(&statement, parameters)?;
+        let mut context = PlannerContext::new().with_prepare_param_data_types(parameters);
         let planner = SqlToRel::new_with_options(self, parser_options());
         let plan = planner.sql_statement_to_plan_with_context(statement, &mut context)?;
         self.coerced(convert(plan, &self.functions)?)

@@ -17,6 +17,7 @@ mod arrays;
 mod common_type;
 mod conversions;
 mod literals;
+mod parameters;
 mod precedence;
 mod scope;
 mod similar;
@@ -41,6 +42,7 @@ use crate::system::{ReferenceKind, SystemEnv};
 pub(crate) use common_type::unified;
 pub use conversions::{convert, expr_planner, present, read_texts};
 pub use literals::keep;
+pub use parameters::with_arrays;
 use scope::Scopes;
 use tree::{function, number};
 

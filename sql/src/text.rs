@@ -8,7 +8,9 @@ mod calendar;
 pub mod datetime;
 pub mod format;
 pub mod interval;
+pub mod json;
 mod tokens;
+pub mod uuid;
 pub mod zone;
 
 use std::fmt;

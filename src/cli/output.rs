@@ -9,8 +9,9 @@ use futures::StreamExt;
 
 use super::Outcome;
 use crate::server::encode::copy::CopyWriter;
-use crate::server::encode::{Cell, Format, Style};
+use crate::server::error::PgError;
 use crate::session::{Outcome as Statement, Session};
+use tributary_sql::output::{Cell, Style};
 
 /// Writes a line to standard output; a reader that has gone away is no error.
 pub fn line(text: &str) {
@@ -142,9 +143,9 @@ fn texts(schema: &Schema, batch: &RecordBatch) -> Outcome<Vec<Vec<Option<String>
         .fields()
         .iter()
         .zip(batch.columns())
-        .map(|(field, array)| Cell::new(array, field, Format::Text, Style::default()))
+        .map(|(field, array)| Cell::new(array, field, Style::default()))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| super::Failure::from(&error))?;
+        .map_err(|error| super::Failure::from(&PgError::from(error)))?;
     let mut rows = Vec::with_capacity(batch.num_rows());
     for row in 0..batch.num_rows() {
         let mut texts = Vec::with_capacity(cells.len());
@@ -155,7 +156,7 @@ fn texts(schema: &Schema, batch: &RecordBatch) -> Outcome<Vec<Vec<Option<String>
             }
             let mut text = BytesMut::new();
             cell.write(row, &mut text)
-                .map_err(|error| super::Failure::from(&error))?;
+                .map_err(|error| super::Failure::from(&PgError::from(error)))?;
             texts.push(Some(String::from_utf8_lossy(&text).into_owned()));
         }
         rows.push(texts);

@@ -19,8 +19,6 @@ use pgwire::messages::startup::{Authentication, BackendKeyData, ParameterStatus,
 use tokio::io::WriteHalf;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc};
 
-use super::encode::Style;
-use super::encode::time::Zone;
 use super::error::PgError;
 use super::frame::Frame;
 use super::interrupt::{Interrupt, Reason};
@@ -28,6 +26,8 @@ use super::message::Message;
 use super::registry::Registration;
 use super::transport::{Transport, Writer, put, put_error, put_notice, wire_text};
 use crate::session::{Outcome, Session, Statement, TransactionStatus};
+use tributary_sql::output::Style;
+use tributary_sql::output::time::Zone;
 
 mod copy;
 mod extended;

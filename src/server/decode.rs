@@ -13,10 +13,12 @@ use arrow::compute::kernels::cast_utils::{
 use arrow::datatypes::{DataType, FieldRef, IntervalMonthDayNano};
 use chrono::{MappedLocalTime, NaiveDateTime, NaiveTime, Offset, TimeZone, Timelike, Utc};
 use datafusion::common::ScalarValue;
+use tributary_sql::output::Style;
+use tributary_sql::output::time::{DAY_US, POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_US, Zone};
 use tributary_sql::pgtype::{self, PgType};
+use tributary_sql::text::{json, uuid};
 
-use super::encode::time::{DAY_US, POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_US, Zone};
-use super::encode::{Format, Style};
+use super::encode::Format;
 use super::error::PgError;
 use super::message::utf8;
 
@@ -72,15 +74,12 @@ fn text(
             .ok_or_else(invalid)?
             .scalar(data_type)?,
         "bytea" => ScalarValue::Binary(Some(bytea(text)?)),
-        "uuid" => ScalarValue::from(hyphenated(uuid(text)?)),
+        "uuid" => {
+            let bytes = uuid::parse(text).map_err(|error| PgError::from(&error))?;
+            ScalarValue::from(uuid::text(bytes))
+        }
         "json" | "jsonb" => {
-            serde_json::from_str::<serde_json::Value>(text).map_err(|error| {
-                PgError::error(
-                    "22P02",
-                    format!("invalid input syntax for type {}", pg_type.name),
-                )
-                .detail(format!("The text is not JSON: {error}."))
-            })?;
+            json::check(text).map_err(|error| PgError::from(&error))?;
             ScalarValue::from(text)
         }
         "date" => ScalarValue::Date32(Some(
@@ -126,12 +125,12 @@ fn binary(bytes: &[u8], pg_type: &PgType, data_type: &DataType) -> Result<Scalar
         "float8" => ScalarValue::from(f64::from_be_bytes(fixed(bytes)?)),
         "numeric" => Decimal::from_binary(bytes)?.scalar(data_type)?,
         "bytea" => ScalarValue::Binary(Some(bytes.to_vec())),
-        "uuid" => ScalarValue::from(hyphenated(fixed(bytes)?)),
+        "uuid" => ScalarValue::from(uuid::text(fixed(bytes)?)),
         "jsonb" => {
-            let Some((1, json)) = bytes.split_first() else {
+            let Some((1, text_bytes)) = bytes.split_first() else {
                 return Err(malformed());
             };
-            return text(utf8(json)?, pg_type, data_type, Style::default());
+            return text(utf8(text_bytes)?, pg_type, data_type, Style::default());
         }
         "json" => return text(utf8(bytes)?, pg_type, data_type, Style::default()),
         "date" => {
@@ -462,49 +461,6 @@ fn bytea(text: &str) -> Result<Vec<u8>, PgError> {
         }
     }
     Ok(value)
-}
-
-/// The bytes of a uuid: 32 hexadecimal digits, hyphens after any group of four, braces round it or not.
-///
-/// # Errors
-/// 22P02.
-pub fn uuid(text: &str) -> Result<[u8; 16], PgError> {
-    let invalid = || invalid_text("uuid", text);
-    let inner = match text.strip_prefix('{') {
-        Some(rest) => rest.strip_suffix('}').ok_or_else(invalid)?,
-        None => text,
-    };
-    let mut bytes = [0_u8; 16];
-    let mut digits = 0_usize;
-    for c in inner.chars() {
-        if c == '-' && digits > 0 && digits < 32 && digits.is_multiple_of(4) {
-            continue;
-        }
-        let digit = c
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-            .ok_or_else(invalid)?;
-        let place = bytes.get_mut(digits / 2).ok_or_else(invalid)?;
-        *place = *place << 4 | digit;
-        digits += 1;
-    }
-    if digits == 32 {
-        Ok(bytes)
-    } else {
-        Err(invalid())
-    }
-}
-
-/// The usual text of a uuid.
-fn hyphenated(bytes: [u8; 16]) -> String {
-    let mut text = String::with_capacity(36);
-    for (index, byte) in bytes.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
 }
 
 /// A finite decimal number: `digits / 10^scale`.

@@ -6,21 +6,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{Field, FieldRef, Schema};
 use bytes::{BufMut, BytesMut};
 use pgwire::messages::data::{FieldDescription, RowDescription};
-use tributary_sql::pgtype::{self, PgType};
+use tributary_sql::output::{Cell, Style, internal};
+use tributary_sql::{Condition, Report, pgtype};
 
 use super::error::PgError;
 
 pub mod binary;
 pub mod copy;
-pub mod json;
-pub mod number;
-pub mod text;
-pub mod time;
+mod numeric;
 
 /// How a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,114 +65,31 @@ impl Format {
     }
 }
 
-/// What the text form of values depends on beside their type.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Style {
-    /// Where `timestamptz` values are shown.
-    pub zone: time::Zone,
+/// A writer of `array`, whose values are of `field`'s type, in `format`.
+///
+/// # Errors
+/// 42883 when the type has no binary form, XX000 when array and type do not belong together.
+pub fn cell(array: &ArrayRef, field: &Field, format: Format, style: Style) -> Result<Cell, Report> {
+    match format {
+        Format::Text => Cell::new(array, field, style),
+        Format::Binary => Cell::with(array, field, style, binary::writer),
+    }
 }
 
-/// Writes the value in one row, without its length; never called for NULL.
-pub type Write = Box<dyn Fn(usize, &mut BytesMut) -> Result<(), PgError> + Send + Sync>;
-
-/// One column of one batch, ready to be written.
-pub struct Cell {
-    nulls: Option<NullBuffer>,
-    write: Write,
-}
-
-impl Cell {
-    /// A writer of `array`, whose values are of `field`'s type.
-    ///
-    /// # Errors
-    /// 42883 when the type has no binary form, XX000 when array and type do not belong together.
-    pub fn new(
-        array: &ArrayRef,
-        field: &Field,
-        format: Format,
-        style: Style,
-    ) -> Result<Self, PgError> {
-        if let DataType::RunEndEncoded(_, values) = array.data_type() {
-            let flat = arrow::compute::cast(array, values.data_type()).map_err(|error| {
-                PgError::internal(format_args!(
-                    "could not unpack a run-end encoded column: {error}"
-                ))
-            })?;
-            return Self::new(&flat, values, format, style);
-        }
-        if let DataType::Dictionary(_, value_type) = array.data_type() {
-            return Self::dictionary(array, field, value_type, format, style);
-        }
-        let write = match format {
-            Format::Text => text::writer(array, field, style)?,
-            Format::Binary => binary::writer(array, field, style)?,
-        };
-        Ok(Self {
-            nulls: array.logical_nulls(),
-            write,
-        })
+/// Writes the value in `row` with its length before it, -1 for NULL.
+///
+/// # Errors
+/// As [`Cell::write`]; 54000 for a value that is longer than a length can say.
+fn write_with_length(cell: &Cell, row: usize, out: &mut BytesMut) -> Result<(), Report> {
+    if cell.is_null(row) {
+        out.put_i32(-1);
+        return Ok(());
     }
-
-    fn dictionary(
-        array: &ArrayRef,
-        field: &Field,
-        value_type: &DataType,
-        format: Format,
-        style: Style,
-    ) -> Result<Self, PgError> {
-        let Some(dictionary) = arrow::array::AsArray::as_any_dictionary_opt(array.as_ref()) else {
-            return Err(PgError::internal(
-                "a dictionary column without a dictionary",
-            ));
-        };
-        let nulls = array.logical_nulls();
-        if dictionary.values().is_empty() {
-            // Every row is NULL, and normalised keys do not exist.
-            return Ok(Self {
-                nulls,
-                write: Box::new(|_, _| Err(PgError::internal("a key without a value"))),
-            });
-        }
-        let keys = dictionary.normalized_keys();
-        let field = field.clone().with_data_type(value_type.clone());
-        let values = Self::new(dictionary.values(), &field, format, style)?;
-        Ok(Self {
-            nulls,
-            write: Box::new(move |row, out| match keys.get(row) {
-                Some(key) => (values.write)(*key, out),
-                None => Err(PgError::internal("a row without a key")),
-            }),
-        })
-    }
-
-    /// Whether the value in `row` is NULL.
-    pub fn is_null(&self, row: usize) -> bool {
-        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
-    }
-
-    /// Writes the value in `row`, which is not NULL, without its length.
-    ///
-    /// # Errors
-    /// As the type's writer.
-    pub fn write(&self, row: usize, out: &mut BytesMut) -> Result<(), PgError> {
-        (self.write)(row, out)
-    }
-
-    /// Writes the value in `row` with its length before it, -1 for NULL.
-    ///
-    /// # Errors
-    /// As [`Self::write`]; 54000 for a value that is longer than a length can say.
-    pub fn write_with_length(&self, row: usize, out: &mut BytesMut) -> Result<(), PgError> {
-        if self.is_null(row) {
-            out.put_i32(-1);
-            return Ok(());
-        }
-        let start = out.len();
-        out.put_i32(0);
-        (self.write)(row, out)?;
-        let length = out.len() - start - 4;
-        patch_length(out, start, length)
-    }
+    let start = out.len();
+    out.put_i32(0);
+    cell.write(row, out)?;
+    let length = out.len() - start - 4;
+    patch_length(out, start, length)
 }
 
 /// Encodes the rows of one result.
@@ -227,7 +141,7 @@ impl RowEncoder {
             .columns
             .iter()
             .zip(batch.columns())
-            .map(|(column, array)| Cell::new(array, &column.field, column.format, self.style))
+            .map(|(column, array)| cell(array, &column.field, column.format, self.style))
             .collect::<Result<Vec<_>, _>>()?;
         if cells.len() != self.columns.len() {
             return Err(PgError::internal(
@@ -251,7 +165,7 @@ impl BatchCells {
     /// the first row not written. On an error `out` holds whole messages only.
     ///
     /// # Errors
-    /// As [`Cell::write_with_length`].
+    /// As [`Cell::write`].
     pub fn write_rows(
         &self,
         start: usize,
@@ -265,20 +179,20 @@ impl BatchCells {
             let message = out.len();
             if let Err(error) = self.write_row(row, count, out) {
                 out.truncate(message);
-                return Err(error);
+                return Err(error.into());
             }
             row += 1;
         }
         Ok(row)
     }
 
-    fn write_row(&self, row: usize, count: u16, out: &mut BytesMut) -> Result<(), PgError> {
+    fn write_row(&self, row: usize, count: u16, out: &mut BytesMut) -> Result<(), Report> {
         out.put_u8(b'D');
         let start = out.len();
         out.put_i32(0);
         out.put_u16(count);
         for cell in &self.cells {
-            cell.write_with_length(row, out)?;
+            write_with_length(cell, row, out)?;
         }
         let length = out.len() - start;
         patch_length(out, start, length)
@@ -325,105 +239,19 @@ fn too_many_columns() -> PgError {
 }
 
 /// Writes `length` into the four bytes at `at`.
-fn patch_length(out: &mut BytesMut, at: usize, length: usize) -> Result<(), PgError> {
-    let length = i32::try_from(length)
-        .map_err(|_| PgError::error("54000", "a row is larger than 2 GB and cannot be sent"))?;
+fn patch_length(out: &mut BytesMut, at: usize, length: usize) -> Result<(), Report> {
+    let length = i32::try_from(length).map_err(|_| {
+        Report::new(
+            Condition::TooLarge,
+            "a row is larger than 2 GB and cannot be sent",
+        )
+    })?;
     match out.get_mut(at..at + 4) {
         Some(place) => {
             place.copy_from_slice(&length.to_be_bytes());
             Ok(())
         }
-        None => Err(PgError::internal("a length outside its buffer")),
-    }
-}
-
-/// Takes back what was written from `at` on. (`BytesMut::split_off` would leave a buffer without room behind it, and the
-/// next write would copy all of it.)
-fn take_from(out: &mut BytesMut, at: usize) -> Vec<u8> {
-    let taken = out.get(at..).unwrap_or_default().to_vec();
-    out.truncate(at);
-    taken
-}
-
-/// The error for a column whose array is not of the type its field says.
-fn mismatch(array: &ArrayRef, pg_type: &PgType) -> PgError {
-    PgError::internal(format_args!(
-        "a column of type {} holds {} values",
-        pg_type.name,
-        array.data_type()
-    ))
-}
-
-/// Where the elements of a row begin and end.
-type Range = Box<dyn Fn(usize) -> (usize, usize) + Send + Sync>;
-
-/// A list column taken apart: the elements, their field, and where each row's elements begin and end.
-struct ListParts {
-    elements: ArrayRef,
-    item: FieldRef,
-    range: Range,
-}
-
-impl ListParts {
-    fn new(array: &ArrayRef) -> Option<Self> {
-        use arrow::array::AsArray;
-        let (elements, item, range): (_, _, Range) = match array.data_type() {
-            DataType::List(item) => {
-                let list = array.as_list_opt::<i32>()?.clone();
-                let offsets = list.offsets().clone();
-                let range = move |row: usize| {
-                    let at = |index: usize| offsets.get(index).map_or(0, |offset| *offset as usize);
-                    (at(row), at(row + 1))
-                };
-                (Arc::clone(list.values()), item, Box::new(range))
-            }
-            DataType::LargeList(item) => {
-                let list = array.as_list_opt::<i64>()?.clone();
-                let offsets = list.offsets().clone();
-                let range = move |row: usize| {
-                    let at = |index: usize| {
-                        offsets
-                            .get(index)
-                            .map_or(0, |offset| usize::try_from(*offset).unwrap_or(0))
-                    };
-                    (at(row), at(row + 1))
-                };
-                (Arc::clone(list.values()), item, Box::new(range))
-            }
-            DataType::FixedSizeList(item, size) => {
-                let list = array.as_fixed_size_list_opt()?;
-                let size = usize::try_from(*size).ok()?;
-                let range = move |row: usize| (row * size, (row + 1) * size);
-                (Arc::clone(list.values()), item, Box::new(range))
-            }
-            DataType::ListView(item) => {
-                let list = array.as_list_view_opt::<i32>()?.clone();
-                let elements = Arc::clone(list.values());
-                let range = move |row: usize| {
-                    let start = list.value_offset(row) as usize;
-                    (start, start + list.value_size(row) as usize)
-                };
-                (elements, item, Box::new(range))
-            }
-            DataType::LargeListView(item) => {
-                let list = array.as_list_view_opt::<i64>()?.clone();
-                let elements = Arc::clone(list.values());
-                let range = move |row: usize| {
-                    let start = usize::try_from(list.value_offset(row)).unwrap_or(0);
-                    (
-                        start,
-                        start + usize::try_from(list.value_size(row)).unwrap_or(0),
-                    )
-                };
-                (elements, item, Box::new(range))
-            }
-            _ => return None,
-        };
-        Some(Self {
-            elements,
-            item: Arc::clone(item),
-            range,
-        })
+        None => Err(internal("a length outside its buffer")),
     }
 }
 

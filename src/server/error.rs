@@ -111,6 +111,12 @@ impl From<&tributary_sql::Error> for PgError {
     }
 }
 
+impl From<tributary_sql::Report> for PgError {
+    fn from(report: tributary_sql::Report) -> Self {
+        (&report).into()
+    }
+}
+
 impl From<&tributary_sql::Report> for PgError {
     fn from(report: &tributary_sql::Report) -> Self {
         let code = match report.condition {
@@ -149,6 +155,8 @@ impl From<&tributary_sql::Report> for PgError {
             Condition::ReadOnlyTransaction => "25006",
             Condition::ParameterCount => "08P01",
             Condition::StatementTooComplex => "54001",
+            Condition::TooLarge => "54000",
+            Condition::ArraySubscript => "2202E",
             Condition::Cancelled => "57014",
             Condition::Internal => "XX000",
         };

@@ -16,9 +16,9 @@ use tributary_sql::copy_format::{CopyFormat, RowReader};
 use tributary_sql::{Condition, Report};
 
 use super::{Error, Result, finish, rows};
-use crate::server::encode::Style;
 use crate::server::encode::copy::CopyWriter;
 use crate::server::error::PgError;
+use tributary_sql::output::Style;
 
 /// A COPY FROM that waits for the client's data. Dropping it gives it up, and nothing is written.
 pub struct CopyingIn {

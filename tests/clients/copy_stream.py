@@ -114,6 +114,16 @@ def wrong():
             with refused(code, *parts):
                 fill(connection, statement, data)
             same(connection.execute("SELECT * FROM strict").fetchall(), [(1, "a")], f"{statement} {data!r}")
+        connection.execute("CREATE TABLE marked (id uuid, doc json)")
+        with refused("22P02", 'invalid input syntax for type uuid: "x"'):
+            fill(connection, "COPY marked FROM STDIN", "A0EEBC999C0B4EF8BB6D6BB9BD380A11\t1\nx\t{}\n")
+        with refused("22P02", "invalid input syntax for type json"):
+            fill(connection, "COPY marked FROM STDIN", "\\N\t{a\n")
+        fill(connection, "COPY marked FROM STDIN", '{A0EEBC999C0B4EF8BB6D6BB9BD380A11}\t[1]\n\\N\t\\N\n')
+        same(
+            connection.execute("SELECT id::text, doc::text FROM marked ORDER BY id").fetchall(),
+            [("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "[1]"), (None, None)],
+        )
         try:
             with connection.cursor() as cursor, cursor.copy("COPY strict FROM STDIN") as copy:
                 copy.write("5\tx\n")

@@ -75,6 +75,17 @@ def parameters():
         same(found.fetchone(), (2**62,))
         found = connection.execute("SELECT v FROM (VALUES (1), (2), (3)) AS x (v) WHERE v = ANY(%s)", ([1, 3],))
         same(sorted(found.fetchall()), [(1,), (3,)])
+        found = connection.execute(
+            "SELECT cardinality(%s::text[]), %s::text[], cardinality(%s::int[])", (["a", "b c"], ["x", None, ""], [])
+        )
+        same(found.fetchone(), (2, ["x", None, ""], 0))
+        # The client does not say the type of a text; the cast does.
+        same(connection.execute("SELECT cardinality(%s::text[])", ("{a,b}",)).fetchone(), (2,))
+        same(connection.execute("SELECT (%s::int[])[2]", ("{1,2}",)).fetchone(), (2,))
+        described = connection.pgconn.prepare(b"arrays", b"SELECT $1::text[], $1 IS NULL, $2::int[]")
+        same(described.status, psycopg.pq.ExecStatus.COMMAND_OK)
+        described = connection.pgconn.describe_prepared(b"arrays")
+        same([described.param_type(position) for position in range(described.nparams)], [1009, 1007])
         with refused("22P02", "invalid input syntax"):
             connection.execute("SELECT %s::bigint", ("twelve",))
 

@@ -1,11 +1,13 @@
 //! Keys that meet: which types of two relations can be compared, and keys written as text.
 //!
 //! A key as text is what model tables and `unified_id` are made from, so that an `integer` and a
-//! `bigint` of the same value are the same key wherever they come from.
+//! `bigint` of the same value are the same key wherever they come from. It is the text that the key
+//! has in SQL, so that `key = id::text` finds every row.
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Float32Type, Float64Type, TimeUnit};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::call::{CallInput, is_text};
 use crate::error::{Error, Kind, Result};
@@ -102,10 +104,10 @@ pub fn distinct_text(described: &CallInput, name: &str, keys: &Keys) -> Result<S
     }
 }
 
-/// A column of keys as text.
+/// A column of keys as text, as a cast to text gives it in SQL.
 ///
 /// # Errors
-/// [`Kind::DatatypeMismatch`] for a type whose values cannot be written as text.
+/// [`Kind::DatatypeMismatch`] for a type whose values are not written as text here.
 pub fn key_text(described: &CallInput, name: &str, column: &ArrayRef) -> Result<StringArray> {
     let unfit = || {
         Error::new(
@@ -118,11 +120,107 @@ pub fn key_text(described: &CallInput, name: &str, column: &ArrayRef) -> Result<
         .detail(format!("Its type is {}.", sql_type(column.data_type())))
         .hint("Cast it to text or to a number in the subquery.")
     };
-    let text = cast(column, &DataType::Utf8).map_err(|_| unfit())?;
+    let text = match column.data_type() {
+        DataType::Float32 => {
+            let keys = column.as_primitive::<Float32Type>().iter();
+            keys.map(|key| key.map(|key| float(key, key.into(), 6)))
+                .collect()
+        }
+        DataType::Float64 => {
+            let keys = column.as_primitive::<Float64Type>().iter();
+            keys.map(|key| key.map(|key| float(key, key, 15))).collect()
+        }
+        // A `numeric` without a declared scale.
+        DataType::Decimal128(38, 9) => shown(column, |text| without_zeros(text).to_owned())?,
+        DataType::Date32 | DataType::Date64 => shown(column, |text| moment(text, ""))?,
+        DataType::Time32(_) | DataType::Time64(_) => {
+            shown(column, |text| without_zeros(text).to_owned())?
+        }
+        DataType::Timestamp(_, None) => shown(column, |text| moment(text, ""))?,
+        DataType::Timestamp(..) => {
+            let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+            shown(&cast(column, &utc)?, |text| moment(text, "+00"))?
+        }
+        // Their text in the engine is another than in SQL.
+        DataType::Interval(_) | DataType::Duration(_) | DataType::Binary => return Err(unfit()),
+        data_type if data_type.is_nested() => return Err(unfit()),
+        _ => cast(column, &DataType::Utf8)
+            .map_err(|_| unfit())?
+            .as_string::<i32>()
+            .clone(),
+    };
     if text.null_count() != column.logical_null_count() {
         return Err(unfit());
     }
-    Ok(text.as_string::<i32>().clone())
+    Ok(text)
+}
+
+/// What `write` makes of the values as the engine shows them, moments with a blank before the time.
+fn shown(column: &ArrayRef, write: impl Fn(&str) -> String) -> Result<StringArray> {
+    let options = FormatOptions::new()
+        .with_display_error(false)
+        .with_date_format(Some("%Y-%m-%d"))
+        .with_time_format(Some("%H:%M:%S%.f"))
+        .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"))
+        .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.f"));
+    let values = ArrayFormatter::try_new(column.as_ref(), &options)?;
+    (0..column.len())
+        .map(|row| {
+            if column.is_null(row) {
+                return Ok(None);
+            }
+            let text = values.value(row).try_to_string()?;
+            Ok(Some(write(&text)))
+        })
+        .collect()
+}
+
+/// A number or time without the zeros at the end of its fraction.
+fn without_zeros(text: &str) -> &str {
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
+    }
+}
+
+/// A date, or a date with a time and its zone: years before the first are counted before Christ,
+/// and later ones have no sign.
+fn moment(text: &str, zone: &str) -> String {
+    let text = if text.contains(':') {
+        without_zeros(text)
+    } else {
+        text
+    };
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text),
+    };
+    let parted = digits.split_once('-');
+    match parted.and_then(|(year, rest)| Some((sign * year.parse::<i64>().ok()?, rest))) {
+        Some((year, rest)) if year < 1 => format!("{:04}-{rest}{zone} BC", 1 - year),
+        _ => format!("{text}{zone}"),
+    }
+}
+
+/// The shortest text that reads back as the same number, with an exponent from `10^digits` on.
+fn float(shortest: impl std::fmt::Display + std::fmt::LowerExp, value: f64, digits: i32) -> String {
+    if value.is_nan() {
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
+    let scientific = format!("{shortest:e}");
+    let parted = scientific.split_once('e');
+    match parted.and_then(|(mantissa, power)| Some((mantissa, power.parse::<i32>().ok()?))) {
+        Some((mantissa, power)) if !(-4..digits).contains(&power) => {
+            let sign = if power < 0 { '-' } else { '+' };
+            format!("{mantissa}e{sign}{:02}", power.abs())
+        }
+        _ => format!("{shortest}"),
+    }
 }
 
 #[cfg(test)]
@@ -145,5 +243,80 @@ mod tests {
         check(DataType::Utf8View, DataType::Utf8, Some(DataType::Utf8));
         check(DataType::Utf8, DataType::Int64, None);
         check(DataType::Float64, DataType::Int64, None);
+    }
+
+    #[test]
+    fn keys_are_written_as_sql_writes_them() {
+        use arrow::array::{
+            Date32Array, Decimal128Array, Float32Array, Float64Array, Time64MicrosecondArray,
+            TimestampMicrosecondArray,
+        };
+        let check = |column: ArrayRef, expected: &[&str]| {
+            let schema = arrow::datatypes::Schema::empty();
+            let described = CallInput {
+                parameter: "input",
+                label: "the subquery".to_owned(),
+                schema: std::sync::Arc::new(schema),
+                model: None,
+            };
+            let texts = key_text(&described, "id", &column).unwrap();
+            let texts: Vec<&str> = texts.iter().map(Option::unwrap).collect();
+            assert_eq!(texts, expected);
+        };
+        let decimals = |precision, scale| {
+            let values = Decimal128Array::from(vec![1_500_000_000, 0, -10]);
+            std::sync::Arc::new(values.with_precision_and_scale(precision, scale).unwrap())
+        };
+        check(decimals(38, 9), &["1.5", "0", "-0.00000001"]);
+        check(decimals(20, 2), &["15000000.00", "0.00", "-0.10"]);
+        check(
+            std::sync::Arc::new(Date32Array::from(vec![0, -719_163, 2_932_897])),
+            &["1970-01-01", "0001-12-31 BC", "10000-01-01"],
+        );
+        check(
+            std::sync::Arc::new(Time64MicrosecondArray::from(vec![500_000, 60_000_000])),
+            &["00:00:00.5", "00:01:00"],
+        );
+        let moments = TimestampMicrosecondArray::from(vec![0, 1_500_000, -62_135_596_800_000_001]);
+        check(
+            std::sync::Arc::new(moments.clone()),
+            &[
+                "1970-01-01 00:00:00",
+                "1970-01-01 00:00:01.5",
+                "0001-12-31 23:59:59.999999 BC",
+            ],
+        );
+        check(
+            std::sync::Arc::new(moments.with_timezone("UTC")),
+            &[
+                "1970-01-01 00:00:00+00",
+                "1970-01-01 00:00:01.5+00",
+                "0001-12-31 23:59:59.999999+00 BC",
+            ],
+        );
+        check(
+            std::sync::Arc::new(Float64Array::from(vec![
+                1.0,
+                0.5,
+                1e15,
+                123_456_789_012_345.0,
+                1e-5,
+                -0.0001,
+                f64::NEG_INFINITY,
+            ])),
+            &[
+                "1",
+                "0.5",
+                "1e+15",
+                "123456789012345",
+                "1e-05",
+                "-0.0001",
+                "-Infinity",
+            ],
+        );
+        check(
+            std::sync::Arc::new(Float32Array::from(vec![0.1, 1e6, 123_456.0])),
+            &["0.1", "1e+06", "123456"],
+        );
     }
 }

@@ -3,10 +3,10 @@
 use std::fmt::Display;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::compute::{cast, kernels::arity};
 use arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Decimal256Type, DecimalType, Float64Type,
+    DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Decimal256Type, Float64Type,
 };
 use arrow::error::ArrowError;
 use datafusion::common::{DFSchema, Result, internal_err};
@@ -15,8 +15,6 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
 };
-
-use crate::pgtype::without_trailing_zeros;
 
 /// Powers of ten up to this one are exact in a double, so that one division rounds once.
 const EXACT_POWER_MAX: i8 = 22;
@@ -51,11 +49,6 @@ pub(crate) fn rounded_double(x: Expr) -> Expr {
     call(&RINT, x)
 }
 
-/// The text of a plain `numeric`, without zeros at the end of its fraction.
-pub(crate) fn numeric_text(number: Expr) -> Expr {
-    call(&NUMERIC_TEXT, number)
-}
-
 fn call(function: &Arc<ScalarUDF>, argument: Expr) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(
         Arc::clone(function),
@@ -67,8 +60,6 @@ static RINT: LazyLock<Arc<ScalarUDF>> =
     LazyLock::new(|| Conversion::udf("rint", DataType::Float64, rint));
 static NEAREST_DOUBLE: LazyLock<Arc<ScalarUDF>> =
     LazyLock::new(|| Conversion::udf("nearest_double", DataType::Float64, nearest_double));
-static NUMERIC_TEXT: LazyLock<Arc<ScalarUDF>> =
-    LazyLock::new(|| Conversion::udf("numeric_text", DataType::Utf8, texts));
 
 /// A conversion of a column of numbers.
 #[derive(Debug)]
@@ -133,23 +124,6 @@ impl ScalarUDFImpl for Conversion {
             _ => internal_err!("{} has one argument", self.name),
         }
     }
-}
-
-fn texts(numbers: &ArrayRef) -> Result<ArrayRef> {
-    let DataType::Decimal128(_, scale) = *numbers.data_type() else {
-        return internal_err!("the text of a numeric is of a decimal");
-    };
-    let texts: StringArray = numbers
-        .as_primitive::<Decimal128Type>()
-        .iter()
-        .map(|number| {
-            number.map(|number| {
-                let (digits, scale) = without_trailing_zeros(number, scale);
-                Decimal128Type::format_decimal(digits, DECIMAL128_MAX_PRECISION, scale)
-            })
-        })
-        .collect();
-    Ok(Arc::new(texts))
 }
 
 fn rint(values: &ArrayRef) -> Result<ArrayRef> {

@@ -29,6 +29,7 @@ use super::common_type::unified;
 use crate::error::{Condition, Report, Result};
 use crate::exact;
 use crate::joins;
+use crate::output::{has_own_text, text_out};
 use crate::pgtype::{self, PG_TYPE};
 use crate::system::{ReferenceKind, array_functions::array_in, formats};
 
@@ -183,11 +184,14 @@ fn convert_expr(
 ) -> DataFusionResult<Transformed<Expr>> {
     match expr {
         Expr::Cast(Cast { expr: inner, field }) => {
+            let mut own_text = false;
             // Only these targets differ from the engine's cast; the type of the operand is asked for last.
             let function = match field.data_type() {
                 DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
                     let (_, source) = inner.to_field(schema)?;
-                    output(&source, functions)
+                    own_text = has_own_text(source.data_type());
+                    let checked = || formats::checked_input(&field, &source);
+                    output(&source, functions).or_else(|| functions.get(checked()?).map(Arc::clone))
                 }
                 DataType::List(_) => {
                     let (_, source) = inner.to_field(schema)?;
@@ -202,9 +206,15 @@ fn convert_expr(
                     field,
                 })));
             }
+            let inner = if own_text {
+                Box::new(text_out(*inner))
+            } else {
+                inner
+            };
             let padded = is_padded(&field);
             if is_cut(&inner) || !(padded || length_limit(&field).is_some()) {
-                return Ok(Transformed::no(Expr::Cast(Cast { expr: inner, field })));
+                let expr = Expr::Cast(Cast { expr: inner, field });
+                return Ok(Transformed::new_transformed(expr, own_text));
             }
             // An explicit cast cuts off what is too long, and the blanks that mean nothing.
             let mut text = Expr::Cast(Cast {
@@ -254,6 +264,46 @@ fn convert_expr(
             )))
         }
         Expr::ScalarSubquery(subquery) => nullable(subquery),
+        Expr::ScalarFunction(mut call)
+            if matches!(call.func.name(), "concat" | "concat_ws" | "format") =>
+        {
+            // The pattern or separator is text already.
+            let texts = usize::from(call.func.name() != "concat");
+            let mut changed = false;
+            for value in call.args.iter_mut().skip(texts) {
+                changed |= into_text(value, schema, functions)?;
+            }
+            let call = Expr::ScalarFunction(call);
+            Ok(Transformed::new_transformed(call, changed))
+        }
+        Expr::AggregateFunction(mut call) if call.func.name() == "string_agg" => {
+            let changed = match call.params.args.first_mut() {
+                Some(value) => into_text(value, schema, functions)?,
+                None => false,
+            };
+            let call = Expr::AggregateFunction(call);
+            Ok(Transformed::new_transformed(call, changed))
+        }
+        Expr::BinaryExpr(BinaryExpr {
+            mut left,
+            op: Operator::StringConcat,
+            mut right,
+        }) => {
+            let mut changed = false;
+            if is_joined_as_text(&left, &right, schema) {
+                changed = into_text(&mut left, schema, functions)?;
+            } else if is_joined_as_text(&right, &left, schema) {
+                changed = into_text(&mut right, schema, functions)?;
+            }
+            Ok(Transformed::new_transformed(
+                Expr::BinaryExpr(BinaryExpr {
+                    left,
+                    op: Operator::StringConcat,
+                    right,
+                }),
+                changed,
+            ))
+        }
         Expr::ScalarFunction(call) => {
             let name = call.func.name();
             if name == "round"
@@ -335,12 +385,14 @@ fn convert_expr(
             if list
                 .list
                 .iter()
-                .any(|value| bare_literal(value, &list.expr, schema).is_some()) =>
+                .any(|value| typed_literal(value, &list.expr, schema, functions).is_some()) =>
         {
             let values = list.list.into_iter();
             Ok(Transformed::yes(Expr::InList(InList {
                 list: values
-                    .map(|value| bare_literal(&value, &list.expr, schema).unwrap_or(value))
+                    .map(|value| {
+                        typed_literal(&value, &list.expr, schema, functions).unwrap_or(value)
+                    })
                     .collect(),
                 expr: list.expr,
                 negated: list.negated,
@@ -359,13 +411,13 @@ fn convert_expr(
         Expr::BinaryExpr(BinaryExpr { left, op, right })
             if compares(op) && is_text_literal(&left) != is_text_literal(&right) =>
         {
-            let left_as = match bare_literal(&left, &right, schema) {
+            let left_as = match typed_literal(&left, &right, schema, functions) {
                 None => named_object(&left, &right, schema, functions)?,
-                bare => bare,
+                typed => typed,
             };
-            let right_as = match bare_literal(&right, &left, schema) {
+            let right_as = match typed_literal(&right, &left, schema, functions) {
                 None => named_object(&right, &left, schema, functions)?,
-                bare => bare,
+                typed => typed,
             };
             let changed = left_as.is_some() || right_as.is_some();
             let expr = Expr::BinaryExpr(BinaryExpr {
@@ -377,6 +429,39 @@ fn convert_expr(
         }
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// Makes of a value that `concat` and its like take its text; whether it was none. Integers the engine brings to text.
+fn into_text(
+    value: &mut Expr,
+    schema: &DFSchema,
+    functions: &HashMap<String, Arc<ScalarUDF>>,
+) -> DataFusionResult<bool> {
+    // The type of a parameter may not be known yet.
+    let Ok((_, field)) = value.to_field(schema) else {
+        return Ok(false);
+    };
+    let text: Box<dyn FnOnce(Expr) -> Expr> = match output(&field, functions) {
+        Some(function) => Box::new(|value| call(function, value)),
+        None if *field.data_type() == DataType::Boolean || has_own_text(field.data_type()) => {
+            Box::new(text_out)
+        }
+        None => return Ok(false),
+    };
+    *value = text(std::mem::take(value));
+    Ok(true)
+}
+
+/// Whether `value || other` joins the text of `value`, which is none, to a text. An array takes the text as an element, a
+/// literal beside bytes is bytes; of a boolean the engine makes `true` and `false`, as PostgreSQL does here.
+fn is_joined_as_text(value: &Expr, other: &Expr, schema: &DFSchema) -> bool {
+    let (Ok(value), Ok(text)) = (value.get_type(schema), other.get_type(schema)) else {
+        return false;
+    };
+    text.is_string()
+        && !value.is_list()
+        && value != DataType::Boolean
+        && !(value.is_binary() && is_text_literal(other))
 }
 
 /// A subquery whose value is known to be NULL where it has no row, whatever its column.
@@ -481,8 +566,8 @@ fn unified_inputs(union: &Union) -> DataFusionResult<Option<Union>> {
     Union::try_new_with_loose_types(inputs.collect::<DataFusionResult<_>>()?).map(Some)
 }
 
-/// Reads texts as dates, times and intervals, and writes plain `numeric`, as PostgreSQL does, wherever the plan casts them; to be run after type
-/// coercion, which adds casts.
+/// Reads texts as dates, times and intervals, and writes values as texts, as PostgreSQL does, wherever the plan casts
+/// them; to be run after type coercion, which adds casts.
 ///
 /// # Errors
 /// Of the engine, for an expression without a type.
@@ -514,13 +599,9 @@ fn read_text(
         return Ok(Transformed::no(expr));
     };
     let function = formats::input(field.data_type()).and_then(|name| functions.get(name));
-    let is_text = matches!(
-        field.data_type(),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-    );
-    if is_text && pgtype::is_plain_numeric(&inner.get_type(schema)?) {
+    if field.data_type().is_string() && has_own_text(&inner.get_type(schema)?) {
         return Ok(Transformed::yes(Expr::Cast(Cast {
-            expr: Box::new(exact::numeric_text(*inner)),
+            expr: Box::new(text_out(*inner)),
             field,
         })));
     }
@@ -555,13 +636,23 @@ fn is_cut(expr: &Expr) -> bool {
     matches!(expr, Expr::ScalarFunction(call) if matches!(call.func.name(), "left" | "rtrim"))
 }
 
-/// A text literal without the blanks at its end, where it meets a `char(n)`.
-fn bare_literal(literal: &Expr, other: &Expr, schema: &DFSchema) -> Option<Expr> {
+/// A text literal as the value that it means where it meets another of a type that is held as text: without the blanks at
+/// its end for `char(n)`, in the one form of a `uuid`.
+fn typed_literal(
+    literal: &Expr,
+    other: &Expr,
+    schema: &DFSchema,
+    functions: &HashMap<String, Arc<ScalarUDF>>,
+) -> Option<Expr> {
     let Expr::Literal(ScalarValue::Utf8(Some(text)), metadata) = literal else {
         return None;
     };
     let bare = text.trim_end_matches(' ');
     let (_, field) = other.to_field(schema).ok()?;
+    if pgtype::of_field(&field).name == "uuid" {
+        let read = functions.get("uuid_in")?;
+        return Some(call(Arc::clone(read), literal.clone()));
+    }
     (bare.len() < text.len() && is_padded(&field))
         .then(|| Expr::Literal(ScalarValue::Utf8(Some(bare.to_owned())), metadata.clone()))
 }

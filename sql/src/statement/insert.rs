@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
-use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, Extension, LogicalPlan, LogicalPlanBuilder, cast, lit,
+};
 use sqlparser::ast::{Expr as SqlExpr, Insert, Query, SetExpr, Statement, TableObject, Value};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -15,6 +17,7 @@ use crate::error::{Condition, Report, Result};
 use crate::pgtype;
 use crate::planner::Planner;
 use crate::rewrite::{cast_to, keep};
+use crate::system::formats::checked_input;
 use crate::write::{WriteNode, WriteTarget, WriteTask};
 
 /// Plans INSERT INTO table [(columns)] query.
@@ -268,7 +271,7 @@ pub fn assigned(
                 })?;
                 let from = schema.field(position);
                 check_assignable(column, from)?;
-                let source = Expr::Column(source.clone());
+                let source = checked(planner, column, from, Expr::Column(source.clone()));
                 if *from.data_type() == column.data_type {
                     source
                 } else {
@@ -278,6 +281,8 @@ pub fn assigned(
             None => match &column.default {
                 Some(text) => {
                     let value = planner.constant(text)?;
+                    let (_, from) = value.to_field(&DFSchema::empty())?;
+                    let value = checked(planner, column, &from, value);
                     cast(value, column.data_type.clone())
                 }
                 None => lit(ScalarValue::try_from(&column.data_type)?),
@@ -289,6 +294,16 @@ pub fn assigned(
         .project(projection)?
         .build()?;
     planner.coerced(rows)
+}
+
+/// `value` of type `from` as one of the column's type, where that is held as text but not every text is one.
+fn checked(planner: &Planner, column: &Column, from: &Field, value: Expr) -> Expr {
+    let read =
+        checked_input(&column.arrow_field(), from).and_then(|name| planner.functions().get(name));
+    match read {
+        Some(read) => read.call(vec![value]),
+        None => value,
+    }
 }
 
 /// Refuses a value that PostgreSQL would not bring to the column's type by itself. A text may be a literal of no type, so

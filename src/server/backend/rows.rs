@@ -5,8 +5,9 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
 use super::{Backend, FLUSH_BYTES, Stop, guarded};
-use crate::server::encode::{BatchCells, Format, RowEncoder, Style};
+use crate::server::encode::{BatchCells, Format, RowEncoder};
 use crate::session::RowsTag;
+use tributary_sql::output::Style;
 
 /// A result on its way to the client. Dropping it cancels what computes it.
 pub struct Rows {

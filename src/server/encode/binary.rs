@@ -7,17 +7,21 @@ use arrow::datatypes::{
     UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use bytes::{BufMut, BytesMut};
+use tributary_sql::output::text::{bytes, instants, intervals, plain, strings, time_of_day};
+use tributary_sql::output::{
+    Cell, ListParts, Range, Style, Write, internal, json, mismatch, take_from, time,
+};
 use tributary_sql::pgtype::{self, PgType};
+use tributary_sql::text::uuid;
+use tributary_sql::{Condition, Report};
 
-use super::text::{bytes, instants, intervals, plain, strings, time_of_day};
-use super::{Cell, Format, ListParts, Range, Style, Write, json, mismatch, number, time};
-use crate::server::error::PgError;
+use super::{Format, cell, numeric as decimal, write_with_length};
 
 /// A writer of the binary form of `array`'s values; dictionaries and run-end encoded arrays are unpacked before.
 ///
 /// # Errors
 /// 42883 when the type has no binary form here, XX000 when array and type do not belong together.
-pub fn writer(array: &ArrayRef, field: &Field, style: Style) -> Result<Write, PgError> {
+pub fn writer(array: &ArrayRef, field: &Field, style: Style) -> Result<Write, Report> {
     let pg_type = pgtype::of_field(field);
     let data_type = array.data_type();
     if matches!(data_type, DataType::Null) {
@@ -83,9 +87,9 @@ pub fn writer(array: &ArrayRef, field: &Field, style: Style) -> Result<Write, Pg
         "timestamp" | "timestamptz" => instants(array).map(|at| -> Write {
             Box::new(move |row, out| {
                 let instant = at(row)?.checked_sub(time::POSTGRES_EPOCH_US);
-                out.put_i64(
-                    instant.ok_or_else(|| PgError::error("22008", "timestamp out of range"))?,
-                );
+                out.put_i64(instant.ok_or_else(|| {
+                    Report::new(Condition::DatetimeOutOfRange, "timestamp out of range")
+                })?);
                 Ok(())
             })
         }),
@@ -102,8 +106,8 @@ pub fn writer(array: &ArrayRef, field: &Field, style: Style) -> Result<Write, Pg
         "void" => Some(nothing()),
         _ if data_type.is_list() => Some(list(array, style)?),
         name => {
-            return Err(PgError::error(
-                "42883",
+            return Err(Report::new(
+                Condition::UndefinedFunction,
                 format!("no binary output function available for type {name}"),
             )
             .hint("Ask for the column in text format, or cast it to text."));
@@ -129,8 +133,8 @@ fn integers(
         if write(value, out) {
             Ok(())
         } else {
-            Err(PgError::error(
-                "22003",
+            Err(Report::new(
+                Condition::NumericOutOfRange,
                 format!(
                     "value \"{value}\" is out of range for type {}",
                     pg_type.name
@@ -174,41 +178,41 @@ fn numeric(array: &ArrayRef) -> Option<Write> {
         DataType::Decimal32(_, scale) => {
             let scale = *scale;
             plain::<Decimal32Type>(array, move |value, out| {
-                number::numeric_binary(value.into(), scale, out)
+                decimal::numeric_binary(value.into(), scale, out)
             })
         }
         DataType::Decimal64(_, scale) => {
             let scale = *scale;
             plain::<Decimal64Type>(array, move |value, out| {
-                number::numeric_binary(value.into(), scale, out)
+                decimal::numeric_binary(value.into(), scale, out)
             })
         }
         data_type if pgtype::is_plain_numeric(data_type) => {
             let (_, scale) = pgtype::NUMERIC_DEFAULT;
             plain::<Decimal128Type>(array, move |value, out| {
                 let (value, scale) = pgtype::without_trailing_zeros(value, scale);
-                number::numeric_binary(value, scale, out)
+                decimal::numeric_binary(value, scale, out)
             })
         }
         DataType::Decimal128(_, scale) => {
             let scale = *scale;
             plain::<Decimal128Type>(array, move |value, out| {
-                number::numeric_binary(value, scale, out)
+                decimal::numeric_binary(value, scale, out)
             })
         }
         DataType::Decimal256(_, scale) => {
             let scale = *scale;
             plain::<Decimal256Type>(array, move |value, out| {
-                number::numeric256_binary(value, scale, out)
+                decimal::numeric256_binary(value, scale, out)
             })
         }
         DataType::UInt64 => plain::<UInt64Type>(array, |value, out| {
-            number::numeric_binary(value.into(), 0, out)
+            decimal::numeric_binary(value.into(), 0, out)
         }),
         _ => {
             let read = any_integer(array)?;
             Some(Box::new(move |row, out| {
-                number::numeric_binary(read(row).into(), 0, out);
+                decimal::numeric_binary(read(row).into(), 0, out);
                 Ok(())
             }))
         }
@@ -227,16 +231,16 @@ fn dates(days: Option<Box<dyn Fn(usize) -> i64 + Send + Sync>>) -> Option<Write>
     let days = days?;
     Some(Box::new(move |row, out| {
         let days = i32::try_from(days(row) - time::POSTGRES_EPOCH_DAYS)
-            .map_err(|_| PgError::error("22008", "date out of range"))?;
+            .map_err(|_| Report::new(Condition::DatetimeOutOfRange, "date out of range"))?;
         out.put_i32(days);
         Ok(())
     }))
 }
 
 /// The text after the version number of the format.
-fn jsonb(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
+fn jsonb(array: &ArrayRef, style: Style) -> Result<Write, Report> {
     let write = if array.data_type().is_string() {
-        strings(array).ok_or_else(|| PgError::internal("a text column without text"))?
+        strings(array).ok_or_else(|| internal("a text column without text"))?
     } else {
         json::writer(array, style)?
     };
@@ -247,22 +251,23 @@ fn jsonb(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
 }
 
 /// The sixteen bytes of a uuid that is held as text.
-fn uuid_text(array: &ArrayRef, field: &Field, style: Style) -> Result<Write, PgError> {
-    let cell = Cell::new(array, field, Format::Text, style)?;
+fn uuid_text(array: &ArrayRef, field: &Field, style: Style) -> Result<Write, Report> {
+    let cell = Cell::new(array, field, style)?;
     Ok(Box::new(move |row, out| {
         let at = out.len();
         cell.write(row, out)?;
-        let text = super::take_from(out, at);
-        let uuid = crate::server::decode::uuid(&String::from_utf8_lossy(&text))?;
+        let text = take_from(out, at);
+        let uuid = uuid::parse(&String::from_utf8_lossy(&text))
+            .map_err(|error| Report::new(Condition::InvalidText, error.message))?;
         out.put_slice(&uuid);
         Ok(())
     }))
 }
 
 /// Number of fields; type, length and value of each.
-fn record(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
+fn record(array: &ArrayRef, style: Style) -> Result<Write, Report> {
     let Some(record) = array.as_struct_opt() else {
-        return Err(PgError::internal("a record column without records"));
+        return Err(internal("a record column without records"));
     };
     let cells = record
         .columns()
@@ -271,16 +276,16 @@ fn record(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
         .map(|(column, field)| {
             Ok((
                 pgtype::of_field(field).oid,
-                Cell::new(column, field, Format::Binary, style)?,
+                cell(column, field, Format::Binary, style)?,
             ))
         })
-        .collect::<Result<Vec<_>, PgError>>()?;
-    let count = i32::try_from(cells.len()).map_err(PgError::internal)?;
+        .collect::<Result<Vec<_>, Report>>()?;
+    let count = i32::try_from(cells.len()).map_err(internal)?;
     Ok(Box::new(move |row, out| {
         out.put_i32(count);
         for (oid, cell) in &cells {
             out.put_u32(*oid);
-            cell.write_with_length(row, out)?;
+            write_with_length(cell, row, out)?;
         }
         Ok(())
     }))
@@ -288,7 +293,7 @@ fn record(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
 
 /// Number of dimensions, whether there are NULLs, the element type, size and lower bound of each dimension, the elements.
 /// Lists of lists are one array of more dimensions, as they are in PostgreSQL.
-fn list(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
+fn list(array: &ArrayRef, style: Style) -> Result<Write, Report> {
     let mut levels = Vec::new();
     let mut innermost = ListParts::new(array);
     let mut field = None;
@@ -302,11 +307,11 @@ fn list(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
         });
     }
     let Some((elements, item)) = field else {
-        return Err(PgError::internal("a list column without lists"));
+        return Err(internal("a list column without lists"));
     };
     let element_oid = pgtype::of_field(&item).oid;
-    let cell = Cell::new(&elements, &item, Format::Binary, style)?;
-    let dimensions = i32::try_from(levels.len()).map_err(PgError::internal)?;
+    let cell = cell(&elements, &item, Format::Binary, style)?;
+    let dimensions = i32::try_from(levels.len()).map_err(internal)?;
     Ok(Box::new(move |row, out| {
         // The elements of an array lie in a row: the innermost ranges of one value follow each other, but for views and
         // NULL lists, so they are collected level by level.
@@ -348,11 +353,11 @@ fn list(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
         out.put_i32(i32::from(has_null));
         out.put_u32(element_oid);
         for size in sizes {
-            out.put_i32(i32::try_from(size).map_err(PgError::internal)?);
+            out.put_i32(i32::try_from(size).map_err(internal)?);
             out.put_i32(1);
         }
         for member in members {
-            cell.write_with_length(member, out)?;
+            write_with_length(&cell, member, out)?;
         }
         Ok(())
     }))
@@ -364,9 +369,9 @@ struct Level {
     nulls: Option<arrow::buffer::NullBuffer>,
 }
 
-fn not_rectangular() -> PgError {
-    PgError::error(
-        "2202E",
+fn not_rectangular() -> Report {
+    Report::new(
+        Condition::ArraySubscript,
         "multidimensional arrays must have sub-arrays with matching dimensions",
     )
     .hint("Ask for the column in text format.")

@@ -5,9 +5,9 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{FieldRef, Schema};
 use tributary_sql::copy_format::{CopyFormat, Kind};
 use tributary_sql::names::output_names;
+use tributary_sql::output::{Cell, Style};
 
 use super::super::error::PgError;
-use super::{Cell, Format, Style};
 
 /// Writes the rows of one COPY TO.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl CopyWriter {
             .columns
             .iter()
             .zip(batch.columns())
-            .map(|(column, array)| Cell::new(array, &column.field, Format::Text, self.style));
+            .map(|(column, array)| Cell::new(array, &column.field, self.style));
         Ok(CopyCells {
             cells: cells.collect::<Result<_, _>>()?,
             rows: batch.num_rows(),

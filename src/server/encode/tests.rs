@@ -18,7 +18,7 @@ fn marked(array: &ArrayRef, pg_type: Option<&str>) -> Field {
 }
 
 fn encoded(array: &ArrayRef, pg_type: Option<&str>, format: Format) -> Vec<Option<Vec<u8>>> {
-    let cell = Cell::new(array, &marked(array, pg_type), format, Style::default()).unwrap();
+    let cell = cell(array, &marked(array, pg_type), format, Style::default()).unwrap();
     (0..array.len())
         .map(|row| {
             if cell.is_null(row) {
@@ -258,7 +258,7 @@ fn scalars_have_their_binary_form() {
 #[test]
 fn a_type_without_binary_form_is_refused() {
     let array: ArrayRef = Arc::new(StringArray::from(vec!["10.0.0.1"]));
-    let error = Cell::new(
+    let error = cell(
         &array,
         &marked(&array, Some("inet")),
         Format::Binary,
@@ -266,23 +266,21 @@ fn a_type_without_binary_form_is_refused() {
     )
     .err();
     let error = error.unwrap();
-    assert_eq!(error.code, "42883");
+    assert_eq!(PgError::from(&error).code, "42883");
     assert_eq!(
         error.message,
         "no binary output function available for type inet"
     );
     let array: ArrayRef = Arc::new(Int64Array::from(vec![1 << 40]));
-    let cell = Cell::new(
+    let cell = cell(
         &array,
         &marked(&array, Some("oid")),
         Format::Binary,
         Style::default(),
     )
     .unwrap();
-    assert_eq!(
-        cell.write(0, &mut BytesMut::new()).unwrap_err().code,
-        "22003"
-    );
+    let error = cell.write(0, &mut BytesMut::new()).unwrap_err();
+    assert_eq!(PgError::from(error).code, "22003");
 }
 
 fn words(bytes: &[u8]) -> Vec<i32> {
@@ -308,7 +306,7 @@ fn arrays_have_their_binary_form() {
     nested.values().append_value([Some(3), Some(4)]);
     nested.append(true);
     let array: ArrayRef = Arc::new(nested.finish());
-    let cell = Cell::new(
+    let cell = cell(
         &array,
         &marked(&array, None),
         Format::Binary,
@@ -318,7 +316,8 @@ fn arrays_have_their_binary_form() {
     let mut out = BytesMut::new();
     cell.write(0, &mut out).unwrap();
     assert_eq!(words(&out), [2, 0, 23, 2, 1, 2, 1, 4, 1, 4, 2, 4, 3, 4, 4]);
-    assert_eq!(cell.write(1, &mut out).unwrap_err().code, "2202E");
+    let error = cell.write(1, &mut out).unwrap_err();
+    assert_eq!(PgError::from(error).code, "2202E");
 }
 
 #[test]

@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use super::formats::checked_texts;
 use crate::error::{Condition, Report};
 use crate::pgtype;
 
@@ -187,7 +188,10 @@ impl ScalarUDFImpl for Quantified {
         let array = array.to_array(args.number_rows)?;
         let array = match array.data_type() {
             DataType::List(_) => array,
-            _ => read_arrays(array.as_string::<i32>(), value.data_type())?,
+            _ => {
+                let item = Field::new_list_field(value.data_type().clone(), true);
+                read_arrays(array.as_string::<i32>(), &item)?
+            }
         };
         let result = quantify(&value, operator, as_list_array(&array)?, self.any)?;
         Ok(ColumnarValue::Array(Arc::new(result)))
@@ -547,7 +551,7 @@ impl ScalarUDFImpl for ArrayIn {
             return exec_err!("array_in reads a text as an array");
         };
         let text = text.to_array(args.number_rows)?;
-        let lists = read_arrays(text.as_string::<i32>(), item.data_type())?;
+        let lists = read_arrays(text.as_string::<i32>(), item)?;
         let lists = as_list_array(&lists)?;
         let result = ListArray::try_new(
             Arc::clone(item),
@@ -560,7 +564,7 @@ impl ScalarUDFImpl for ArrayIn {
 }
 
 /// Arrays of `item` read from texts such as `{1,2,NULL}`.
-fn read_arrays(texts: &StringArray, item: &DataType) -> Result<ArrayRef> {
+fn read_arrays(texts: &StringArray, item: &Field) -> Result<ArrayRef> {
     let mut elements: Vec<Option<String>> = Vec::new();
     let mut lengths = Vec::with_capacity(texts.len());
     for text in texts {
@@ -570,7 +574,8 @@ fn read_arrays(texts: &StringArray, item: &DataType) -> Result<ArrayRef> {
         }
         lengths.push(elements.len() - before);
     }
-    let elements: ArrayRef = Arc::new(StringArray::from(elements));
+    let elements = checked_texts(&StringArray::from(elements), item)?;
+    let item = item.data_type();
     let strict = arrow::compute::CastOptions {
         safe: false,
         ..Default::default()

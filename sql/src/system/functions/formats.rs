@@ -12,22 +12,23 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DataType, Date32Type, Decimal128Type, DecimalType, Float64Type,
-    Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, Time64MicrosecondType,
-    TimeUnit, TimestampMicrosecondType,
+    DECIMAL128_MAX_PRECISION, DataType, Date32Type, Decimal128Type, DecimalType, Field, FieldRef,
+    Float64Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
+    Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 
 use super::super::SystemEnv;
 use crate::error::{Condition, Report, undefined_function};
-use crate::pgtype::{NUMERIC_DEFAULT, TIMESTAMPTZ_ZONE};
+use crate::pgtype::{self, NUMERIC_DEFAULT, PgType, TIMESTAMPTZ_ZONE};
 use crate::text::datetime::{self, Clock, INFINITE_DATE, INFINITY};
 use crate::text::interval::{Interval, age, interval};
 use crate::text::zone::Zone;
-use crate::text::{TextError, format};
+use crate::text::{TextError, format, json, uuid};
 
 /// What a function does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +45,21 @@ enum Kind {
     Age,
     Timezone,
     Bytea,
+    Uuid,
+    Json,
+    Jsonb,
+}
+
+impl Kind {
+    /// The type of the result, where the engine has only text for it.
+    fn held_as_text(self) -> Option<&'static PgType> {
+        match self {
+            Self::Uuid => pgtype::by_name("uuid"),
+            Self::Json => pgtype::by_name("json"),
+            Self::Jsonb => pgtype::by_name("jsonb"),
+            _ => None,
+        }
+    }
 }
 
 const FUNCTIONS: &[(&str, Kind)] = &[
@@ -59,6 +75,9 @@ const FUNCTIONS: &[(&str, Kind)] = &[
     ("age", Kind::Age),
     ("timezone", Kind::Timezone),
     ("bytea_in", Kind::Bytea),
+    ("uuid_in", Kind::Uuid),
+    ("json_in", Kind::Json),
+    ("jsonb_in", Kind::Jsonb),
 ];
 
 /// The functions of this module, for the session that `env` describes.
@@ -84,6 +103,44 @@ pub(crate) fn input(to: &DataType) -> Option<&'static str> {
         DataType::Binary => Some("bytea_in"),
         _ => None,
     }
+}
+
+/// The name of the function that makes of a text `from` a value of a type that is held as text too, but not any text;
+/// `None` where `from` is such a value already, or no text.
+pub(crate) fn checked_input(to: &Field, from: &Field) -> Option<&'static str> {
+    let (to, of) = (pgtype::of_field(to).name, pgtype::of_field(from).name);
+    if !is_text(from.data_type()) {
+        return None;
+    }
+    match to {
+        "uuid" if of != "uuid" => Some("uuid_in"),
+        "json" if !matches!(of, "json" | "jsonb") => Some("json_in"),
+        "jsonb" if !matches!(of, "json" | "jsonb") => Some("jsonb_in"),
+        _ => None,
+    }
+}
+
+/// The texts as values of `to`, where that type is held as text.
+///
+/// # Errors
+/// 22P02 for a text that is none.
+pub(crate) fn checked_texts(texts: &StringArray, to: &Field) -> Result<ArrayRef> {
+    Ok(match pgtype::of_field(to).name {
+        "uuid" => {
+            let values = texts
+                .iter()
+                .map(|text| -> Result<Option<String>, TextError> {
+                    let Some(text) = text else { return Ok(None) };
+                    Ok(Some(uuid::text(uuid::parse(text)?)))
+                });
+            Arc::new(values.collect::<Result<StringArray, TextError>>()?)
+        }
+        "json" | "jsonb" => {
+            texts.iter().flatten().try_for_each(json::check)?;
+            Arc::new(texts.clone())
+        }
+        _ => Arc::new(texts.clone()),
+    })
 }
 
 struct Format {
@@ -176,7 +233,9 @@ impl ScalarUDFImpl for Format {
             {
                 Some(vec![text, timestamptz()])
             }
-            (Kind::Bytea, [value]) if is_text(value) => Some(vec![text]),
+            (Kind::Bytea | Kind::Uuid | Kind::Json | Kind::Jsonb, [value]) if is_text(value) => {
+                Some(vec![text])
+            }
             (Kind::Age, [one]) if is_moment(one) => Some(vec![TIMESTAMP]),
             (Kind::Age, [to, from]) if is_moment(to) && is_moment(from) => {
                 Some(vec![TIMESTAMP, TIMESTAMP])
@@ -197,7 +256,7 @@ impl ScalarUDFImpl for Format {
             Kind::Timestamptz | Kind::ToTimestamp => timestamptz(),
             Kind::Time => DataType::Time64(TimeUnit::Microsecond),
             Kind::Interval | Kind::Age => INTERVAL,
-            Kind::ToChar => DataType::Utf8,
+            Kind::ToChar | Kind::Uuid | Kind::Json | Kind::Jsonb => DataType::Utf8,
             Kind::Bytea => DataType::Binary,
             // From the wall clock of the zone to the instant, or back.
             Kind::Timezone if given.get(1) == Some(&TIMESTAMP) => timestamptz(),
@@ -206,6 +265,19 @@ impl ScalarUDFImpl for Format {
                 let (precision, scale) = NUMERIC_DEFAULT;
                 DataType::Decimal128(precision, scale)
             }
+        })
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let given: Vec<DataType> = arguments
+            .arg_fields
+            .iter()
+            .map(|field| field.data_type().clone())
+            .collect();
+        let field = Arc::new(Field::new(self.name, self.return_type(&given)?, true));
+        Ok(match self.kind.held_as_text() {
+            Some(pg_type) => pgtype::marked(field, pg_type),
+            None => field,
         })
     }
 
@@ -286,6 +358,14 @@ impl Format {
                     bytes.append_option(text.map(bytea).transpose()?);
                 }
                 Arc::new(bytes.finish())
+            }
+            Kind::Uuid | Kind::Json | Kind::Jsonb => {
+                let to = Field::new(self.name, DataType::Utf8, true);
+                let to = match self.kind.held_as_text() {
+                    Some(pg_type) => pgtype::marked(Arc::new(to), pg_type),
+                    None => Arc::new(to),
+                };
+                checked_texts(values.as_string::<i32>(), &to)?
             }
             Kind::ToChar | Kind::ToDate | Kind::ToNumber | Kind::Timezone => {
                 return internal_err!("{} has two arguments", self.name);

@@ -1,5 +1,8 @@
 //! Values in text form.
 
+use super::{Cell, ListParts, Style, Write, internal, json, mismatch, number, time};
+use crate::error::Report;
+use crate::pgtype;
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
 use arrow::datatypes::{
     DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
@@ -12,16 +15,12 @@ use arrow::datatypes::{
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::{BufMut, BytesMut};
-use tributary_sql::pgtype;
-
-use super::{Cell, Format, ListParts, Style, Write, json, mismatch, number, time};
-use crate::server::error::PgError;
 
 /// A writer of the text form of `array`'s values; dictionaries and run-end encoded arrays are unpacked before.
 ///
 /// # Errors
 /// XX000 when the array is not of its own type.
-pub fn writer(array: &ArrayRef, field: &Field, style: Style) -> Result<Write, PgError> {
+pub fn writer(array: &ArrayRef, field: &Field, style: Style) -> Result<Write, Report> {
     let pg_type = pgtype::of_field(field);
     let write: Option<Write> = match array.data_type() {
         DataType::Null => Some(Box::new(|_, _| Ok(()))),
@@ -225,7 +224,7 @@ pub fn time_of_day(array: &ArrayRef) -> Option<Box<dyn Fn(usize) -> i64 + Send +
 }
 
 /// Reads one value of a row, or says why it cannot be shown.
-pub type Read<T> = Box<dyn Fn(usize) -> Result<T, PgError> + Send + Sync>;
+pub type Read<T> = Box<dyn Fn(usize) -> Result<T, Report> + Send + Sync>;
 
 /// The timestamps of an array, in microseconds from 1970-01-01.
 pub fn instants(array: &ArrayRef) -> Option<Read<i64>> {
@@ -330,19 +329,19 @@ fn hex(value: &[u8], out: &mut BytesMut) {
 }
 
 /// `{1,2,NULL,"a b"}`; lists of lists nest.
-fn list(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
+fn list(array: &ArrayRef, style: Style) -> Result<Write, Report> {
     let Some(ListParts {
         elements,
         item,
         range,
     }) = ListParts::new(array)
     else {
-        return Err(PgError::internal("a list column without lists"));
+        return Err(internal("a list column without lists"));
     };
     let nested = item.data_type().is_list();
     let quoted =
         !nested && !item.data_type().is_numeric() && !matches!(item.data_type(), DataType::Boolean);
-    let cell = Cell::new(&elements, &item, Format::Text, style)?;
+    let cell = Cell::new(&elements, &item, style)?;
     Ok(Box::new(move |row, out| {
         let (start, end) = range(row);
         out.put_u8(b'{');
@@ -366,16 +365,16 @@ fn list(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
 }
 
 /// The elements with a space between, as `int2vector` and `oidvector` are shown.
-fn vector(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
+fn vector(array: &ArrayRef, style: Style) -> Result<Write, Report> {
     let Some(ListParts {
         elements,
         item,
         range,
     }) = ListParts::new(array)
     else {
-        return Err(PgError::internal("a vector column without lists"));
+        return Err(internal("a vector column without lists"));
     };
-    let cell = Cell::new(&elements, &item, Format::Text, style)?;
+    let cell = Cell::new(&elements, &item, style)?;
     Ok(Box::new(move |row, out| {
         let (start, end) = range(row);
         for index in start..end {
@@ -391,15 +390,15 @@ fn vector(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
 }
 
 /// `(1,"a b",)`: NULL is nothing.
-fn record(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
+fn record(array: &ArrayRef, style: Style) -> Result<Write, Report> {
     let Some(record) = array.as_struct_opt() else {
-        return Err(PgError::internal("a record column without records"));
+        return Err(internal("a record column without records"));
     };
     let cells = record
         .columns()
         .iter()
         .zip(record.fields())
-        .map(|(column, field)| Cell::new(column, field, Format::Text, style))
+        .map(|(column, field)| Cell::new(column, field, style))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Box::new(move |row, out| {
         out.put_u8(b'(');
@@ -456,43 +455,15 @@ fn quote(out: &mut BytesMut, at: usize, needed: fn(&[u8]) -> bool, escape: u8) {
 }
 
 /// The text that Arrow has for a type without a form in PostgreSQL, such as a union.
-fn as_arrow_shows(array: &ArrayRef) -> Result<Write, PgError> {
-    fn shown(array: &ArrayRef, row: usize) -> Result<String, PgError> {
+fn as_arrow_shows(array: &ArrayRef) -> Result<Write, Report> {
+    fn shown(array: &ArrayRef, row: usize) -> Result<String, Report> {
         ArrayFormatter::try_new(array.as_ref(), &FormatOptions::default())
             .and_then(|formatter| formatter.value(row).try_to_string())
-            .map_err(|error| PgError::internal(format_args!("could not show a value: {error}")))
+            .map_err(|error| internal(format_args!("could not show a value: {error}")))
     }
     let array = std::sync::Arc::clone(array);
     Ok(Box::new(move |row, out| {
         out.put_slice(shown(&array, row)?.as_bytes());
         Ok(())
     }))
-}
-
-/// All values of a batch as text, row by row; `None` is NULL.
-///
-/// # Errors
-/// As [`Cell::new`] and [`Cell::write`].
-pub fn texts(
-    schema: &arrow::datatypes::Schema,
-    batch: &arrow::array::RecordBatch,
-) -> Result<Vec<Vec<Option<String>>>, PgError> {
-    let cells = schema
-        .fields()
-        .iter()
-        .zip(batch.columns())
-        .map(|(field, array)| Cell::new(array, field, Format::Text, Style::default()))
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut out = BytesMut::new();
-    let mut text = |cell: &Cell, row: usize| -> Result<Option<String>, PgError> {
-        if cell.is_null(row) {
-            return Ok(None);
-        }
-        out.clear();
-        cell.write(row, &mut out)?;
-        Ok(Some(String::from_utf8_lossy(&out).into_owned()))
-    };
-    (0..batch.num_rows())
-        .map(|row| cells.iter().map(|cell| text(cell, row)).collect())
-        .collect()
 }

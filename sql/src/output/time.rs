@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 use chrono::{DateTime, Offset, TimeZone};
 
 use super::number::integer;
-use crate::server::error::PgError;
+use crate::error::{Condition, Report};
 
 /// Microseconds in a day.
 pub const DAY_US: i64 = 86_400_000_000;
@@ -115,7 +115,7 @@ pub fn timestamp(microseconds: i64, out: &mut BytesMut) {
 ///
 /// # Errors
 /// 22008 where the local time is out of range.
-pub fn timestamptz(microseconds: i64, zone: Zone, out: &mut BytesMut) -> Result<(), PgError> {
+pub fn timestamptz(microseconds: i64, zone: Zone, out: &mut BytesMut) -> Result<(), Report> {
     let offset = zone.offset_s(microseconds);
     let shown = microseconds
         .checked_add(i64::from(offset) * 1_000_000)
@@ -210,12 +210,12 @@ pub fn round_to_us(value: i64, per_microsecond: i64) -> i64 {
 ///
 /// # Errors
 /// 22008 where it is out of range.
-pub fn scale_to_us(value: i64, microseconds: i64) -> Result<i64, PgError> {
+pub fn scale_to_us(value: i64, microseconds: i64) -> Result<i64, Report> {
     value.checked_mul(microseconds).ok_or_else(out_of_range)
 }
 
-fn out_of_range() -> PgError {
-    PgError::error("22008", "timestamp out of range")
+fn out_of_range() -> Report {
+    Report::new(Condition::DatetimeOutOfRange, "timestamp out of range")
 }
 
 /// Writes the digits after the second, without zeros at the end.

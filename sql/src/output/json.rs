@@ -1,18 +1,17 @@
 //! Nested values as JSON, for maps, which PostgreSQL has no type for: written with the spacing of `jsonb`.
 
+use super::{Cell, ListParts, Style, Write, internal};
+use crate::error::Report;
+use crate::pgtype;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field};
 use bytes::{BufMut, BytesMut};
-use tributary_sql::pgtype;
-
-use super::{Cell, Format, ListParts, Style, Write};
-use crate::server::error::PgError;
 
 /// A writer of `array`'s values as JSON.
 ///
 /// # Errors
 /// As [`Cell::new`].
-pub fn writer(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
+pub fn writer(array: &ArrayRef, style: Style) -> Result<Write, Report> {
     match array.data_type() {
         DataType::Map(..) => map(array, style),
         DataType::Struct(_) => object(array, style),
@@ -21,7 +20,7 @@ pub fn writer(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
 }
 
 /// A writer of one value within JSON, NULL included.
-fn value(array: &ArrayRef, field: &Field, style: Style) -> Result<Write, PgError> {
+fn value(array: &ArrayRef, field: &Field, style: Style) -> Result<Write, Report> {
     let data_type = array.data_type();
     if matches!(data_type, DataType::Map(..) | DataType::Struct(_)) || data_type.is_list() {
         let write = writer(array, style)?;
@@ -34,7 +33,7 @@ fn value(array: &ArrayRef, field: &Field, style: Style) -> Result<Write, PgError
             write(row, out)
         }));
     }
-    let cell = Cell::new(array, field, Format::Text, style)?;
+    let cell = Cell::new(array, field, style)?;
     let is_number = data_type.is_numeric();
     let is_json = matches!(pgtype::of_field(field).name, "json" | "jsonb");
     let is_boolean = matches!(data_type, DataType::Boolean);
@@ -64,15 +63,15 @@ fn value(array: &ArrayRef, field: &Field, style: Style) -> Result<Write, PgError
     }))
 }
 
-fn map(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
+fn map(array: &ArrayRef, style: Style) -> Result<Write, Report> {
     let Some(map) = array.as_map_opt().cloned() else {
-        return Err(PgError::internal("a map column without maps"));
+        return Err(internal("a map column without maps"));
     };
     let (key_field, value_field) = match map.entries().fields().as_ref() {
         [key, value] => (key.clone(), value.clone()),
-        _ => return Err(PgError::internal("a map without keys and values")),
+        _ => return Err(internal("a map without keys and values")),
     };
-    let keys = Cell::new(map.keys(), &key_field, Format::Text, style)?;
+    let keys = Cell::new(map.keys(), &key_field, style)?;
     let values = value(map.values(), &value_field, style)?;
     let offsets = map.offsets().clone();
     Ok(Box::new(move |row, out| {
@@ -94,16 +93,16 @@ fn map(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
     }))
 }
 
-fn object(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
+fn object(array: &ArrayRef, style: Style) -> Result<Write, Report> {
     let Some(record) = array.as_struct_opt() else {
-        return Err(PgError::internal("a record column without records"));
+        return Err(internal("a record column without records"));
     };
     let members = record
         .columns()
         .iter()
         .zip(record.fields())
         .map(|(column, field)| Ok((field.name().clone(), value(column, field, style)?)))
-        .collect::<Result<Vec<_>, PgError>>()?;
+        .collect::<Result<Vec<_>, Report>>()?;
     Ok(Box::new(move |row, out| {
         out.put_u8(b'{');
         for (index, (name, write)) in members.iter().enumerate() {
@@ -119,14 +118,14 @@ fn object(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
     }))
 }
 
-fn list(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
+fn list(array: &ArrayRef, style: Style) -> Result<Write, Report> {
     let Some(ListParts {
         elements,
         item,
         range,
     }) = ListParts::new(array)
     else {
-        return Err(PgError::internal("a list column without lists"));
+        return Err(internal("a list column without lists"));
     };
     let write = value(&elements, &item, style)?;
     Ok(Box::new(move |row, out| {
@@ -143,8 +142,8 @@ fn list(array: &ArrayRef, style: Style) -> Result<Write, PgError> {
     }))
 }
 
-fn string(text: &[u8], out: &mut BytesMut) -> Result<(), PgError> {
+fn string(text: &[u8], out: &mut BytesMut) -> Result<(), Report> {
     let text = String::from_utf8_lossy(text);
     serde_json::to_writer(out.writer(), &text)
-        .map_err(|error| PgError::internal(format_args!("could not write JSON: {error}")))
+        .map_err(|error| internal(format_args!("could not write JSON: {error}")))
 }
