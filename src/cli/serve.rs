@@ -192,11 +192,19 @@ mod tests {
 
     #[test]
     fn sizes_have_units() {
-        assert_eq!(bytes("512"), Ok(512));
+        assert_eq!(bytes("16777216"), Ok(16 << 20));
+        assert_eq!(bytes("16384 kB"), Ok(16 << 20));
         assert_eq!(bytes("4GB"), Ok(4 << 30));
         assert_eq!(bytes("64 mb"), Ok(64 << 20));
         for wrong in ["", "0", "-1", "4XB", "GB", "99999999999TB"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+        for few in ["512", "16777215B", "16383kB", "15 MB"] {
+            assert_eq!(
+                bytes(few),
+                Err("statements need 16 MB at least".to_owned()),
+                "{few}"
+            );
         }
     }
 

@@ -1,5 +1,5 @@
 use super::support::*;
-use crate::{ColumnDef, Error, ViewDef};
+use crate::{ColumnDef, Error, NamedObject, ViewDef};
 use arrow::datatypes::DataType;
 
 const HOSTILE: [&str; 14] = [
@@ -80,15 +80,61 @@ async fn any_name_works_and_none_escapes() {
     }
 }
 
+/// Readers of the format such as DuckDB take them for one name, and would read one relation for the other.
 #[tokio::test]
-async fn names_that_differ_only_in_case_are_different() {
+async fn names_that_differ_only_in_case_are_refused() {
     let place = Place::new();
-    for name in ["t", "T"] {
-        table(&place.warehouse, "public", name, &rows(&[(1, name)])).await;
-    }
-    let again = place.again();
-    assert_eq!(read(&again, "public", "t").await, ["1|t"]);
-    assert_eq!(read(&again, "public", "T").await, ["1|T"]);
+    table(&place.warehouse, "public", "t", &rows(&[(1, "t")])).await;
+    let transaction = place.warehouse.begin().unwrap();
+    let columns = [
+        ColumnDef::new("a", DataType::Int64),
+        ColumnDef::new("A", DataType::Int64),
+    ];
+    let refusals = [
+        transaction.create_schema("Public").map(drop),
+        transaction
+            .create_table("public", "T", &id_and_name())
+            .map(drop),
+        transaction
+            .create_table("public", "other", &columns)
+            .map(drop),
+    ];
+    let seen = refusals.map(|outcome| match outcome {
+        Err(Error::SameButForCase {
+            object,
+            name,
+            existing,
+        }) => (object, name, existing),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(
+        seen,
+        [
+            (NamedObject::Schema, "Public".into(), "public".into()),
+            (NamedObject::Relation, "T".into(), "t".into()),
+            (NamedObject::Column, "A".into(), "a".into()),
+        ]
+    );
+    assert!(!transaction.has_changes());
+    assert_eq!(read(&place.again(), "public", "t").await, ["1|t"]);
+}
+
+/// Of two writers that meet, the one that commits later is refused.
+#[tokio::test]
+async fn names_that_come_to_differ_only_in_case_are_a_conflict() {
+    let place = Place::new();
+    let (one, two) = (
+        place.warehouse.begin().unwrap(),
+        place.warehouse.begin().unwrap(),
+    );
+    one.create_table("public", "t", &id_and_name()).unwrap();
+    two.create_table("public", "T", &id_and_name()).unwrap();
+    one.commit().await.unwrap();
+    let error = two.commit().await.unwrap_err();
+    assert!(matches!(error, Error::Conflict { .. }), "{error:?}");
+    let snapshot = place.again().snapshot().unwrap();
+    assert!(snapshot.table("public", "t").is_some());
+    assert!(snapshot.table("public", "T").is_none());
 }
 
 #[test]

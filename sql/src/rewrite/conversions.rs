@@ -599,14 +599,17 @@ fn read_text(
         return Ok(Transformed::no(expr));
     };
     let function = formats::input(field.data_type()).and_then(|name| functions.get(name));
-    if field.data_type().is_string() && has_own_text(&inner.get_type(schema)?) {
+    let to_text = field.data_type().is_string();
+    let from = inner.get_type(schema)?;
+    // Bytes that the engine takes as text, as for `length`, mean their characters; what a user casts is converted before.
+    if to_text && has_own_text(&from) && !from.is_binary() {
         return Ok(Transformed::yes(Expr::Cast(Cast {
             expr: Box::new(text_out(*inner)),
             field,
         })));
     }
     Ok(match function {
-        Some(function) if inner.get_type(schema)? == DataType::Utf8 => {
+        Some(function) if from == DataType::Utf8 => {
             let value = call(Arc::clone(function), *inner);
             // The function gives microseconds; the cast that was asked for may want another unit.
             Transformed::yes(Expr::Cast(Cast {
