@@ -184,6 +184,10 @@ fn convert_expr(
 ) -> DataFusionResult<Transformed<Expr>> {
     match expr {
         Expr::Cast(Cast { expr: inner, field }) => {
+            if let Some(field) = plain_target(&inner, &field, schema)? {
+                let plain = convert_expr(Expr::Cast(Cast { expr: inner, field }), schema, functions)?;
+                return Ok(Transformed::yes(plain.data));
+            }
             let mut own_text = false;
             // Only these targets differ from the engine's cast; the type of the operand is asked for last.
             let function = match field.data_type() {
@@ -692,6 +696,24 @@ fn compares(op: Operator) -> bool {
         op,
         Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom
     )
+}
+
+/// The target of a cast from a type that is known by its metadata (`varchar`, `json`, `oid`) to one that needs none: it says
+/// its name, for the engine would leave the value the type that it had.
+fn plain_target(
+    inner: &Expr,
+    target: &FieldRef,
+    schema: &DFSchema,
+) -> DataFusionResult<Option<FieldRef>> {
+    if !target.metadata().is_empty() || target.data_type().is_nested() {
+        return Ok(None);
+    }
+    let (_, source) = inner.to_field(schema)?;
+    Ok(source.metadata().contains_key(PG_TYPE).then(|| {
+        let name = pgtype::of_data_type(target.data_type()).name.to_owned();
+        let metadata = HashMap::from([(PG_TYPE.to_owned(), name)]);
+        Arc::new(target.as_ref().clone().with_metadata(metadata))
+    }))
 }
 
 /// The function that writes the names of an OID alias.
