@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{cast, concat, take};
-use arrow::datatypes::{DataType, Float64Type, SchemaRef};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
 use arrow::row::{RowConverter, Rows, SortField};
 use arrow::util::display::array_value_to_string;
 use rayon::prelude::*;
@@ -271,7 +271,8 @@ pub fn optional_input_of<'a>(
 /// Codes for rows that hold `columns`: distinct values in ascending order.
 pub fn distinct_keys(columns: &[ArrayRef], rows: usize, run: &Run) -> Result<Keys> {
     let count = row_count(rows)?;
-    let (encoded, _held) = encode(columns, run)?;
+    let columns: Vec<ArrayRef> = columns.iter().map(one_zero).collect();
+    let (encoded, _held) = encode(&columns, run)?;
     run.reserve(rows.saturating_mul(4))?;
     let _order = run.hold(rows.saturating_mul(8))?;
     let (codes, firsts) = run.compute(|| {
@@ -328,6 +329,19 @@ fn memory_of(columns: &[ArrayRef]) -> usize {
         .iter()
         .map(|column| column.get_array_memory_size())
         .fold(0, usize::saturating_add)
+}
+
+/// Floats of which equal ones have the same bits: -0 is 0 and there is one NaN, as SQL compares them.
+fn one_zero(column: &ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Float64 => Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(
+            |value| if value.is_nan() { f64::NAN } else { value + 0.0 },
+        )),
+        DataType::Float32 => Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(
+            |value| if value.is_nan() { f32::NAN } else { value + 0.0 },
+        )),
+        _ => Arc::clone(column),
+    }
 }
 
 /// The columns' values as bytes that compare as they do, and the memory that they and the columns,
