@@ -334,12 +334,28 @@ fn memory_of(columns: &[ArrayRef]) -> usize {
 /// Floats of which equal ones have the same bits: -0 is 0 and there is one NaN, as SQL compares them.
 fn one_zero(column: &ArrayRef) -> ArrayRef {
     match column.data_type() {
-        DataType::Float64 => Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(
-            |value| if value.is_nan() { f64::NAN } else { value + 0.0 },
-        )),
-        DataType::Float32 => Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(
-            |value| if value.is_nan() { f32::NAN } else { value + 0.0 },
-        )),
+        DataType::Float64 => Arc::new(
+            column
+                .as_primitive::<Float64Type>()
+                .unary::<_, Float64Type>(|value| {
+                    if value.is_nan() {
+                        f64::NAN
+                    } else {
+                        value + 0.0
+                    }
+                }),
+        ),
+        DataType::Float32 => Arc::new(
+            column
+                .as_primitive::<Float32Type>()
+                .unary::<_, Float32Type>(|value| {
+                    if value.is_nan() {
+                        f32::NAN
+                    } else {
+                        value + 0.0
+                    }
+                }),
+        ),
         _ => Arc::clone(column),
     }
 }

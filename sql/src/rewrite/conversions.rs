@@ -185,7 +185,8 @@ fn convert_expr(
     match expr {
         Expr::Cast(Cast { expr: inner, field }) => {
             if let Some(field) = plain_target(&inner, &field, schema)? {
-                let plain = convert_expr(Expr::Cast(Cast { expr: inner, field }), schema, functions)?;
+                let plain =
+                    convert_expr(Expr::Cast(Cast { expr: inner, field }), schema, functions)?;
                 return Ok(Transformed::yes(plain.data));
             }
             let mut own_text = false;
